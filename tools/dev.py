@@ -5,14 +5,13 @@ Needs Python 3.11 or newer and nothing else; the rest it gets itself. This file 
 an older Python can read it far enough to say what is wrong.
 """
 
-import os
 import sys
+from pathlib import Path
 
 _OLDEST = (3, 11)
 
 
-def _require_python():
-    # type: () -> None
+def _require_python() -> None:
     if sys.version_info >= _OLDEST:
         return
     sys.stderr.write(
@@ -31,7 +30,7 @@ def _require_python():
 if __name__ == "__main__":
     _require_python()
     # The script's own folder would make every module in it a top-level one.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from tools.commands import main
 
     raise SystemExit(main(sys.argv[1:]))

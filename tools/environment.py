@@ -213,7 +213,8 @@ def lock() -> None:
 
 
 def _resolve(folder: str, lock_file: Path, sources: Sequence[str]) -> None:
-    options = "--universal --python-version 3.11 --generate-hashes --only-binary :all:".split()
+    options = ["--universal", "--python-version", "3.11", "--generate-hashes"]
+    options += ["--only-binary", ":all:"]
     options += ["--upgrade", "--no-header", "--no-annotate", "--quiet", "--no-config"]
     written = Path(folder) / lock_file.name
     _run([f"{folder}/bin/uv", "pip", "compile", *sources, *options, "-o", str(written)])

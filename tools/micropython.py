@@ -93,9 +93,7 @@ def _usable(command: Sequence[str]) -> bool:
     return done.returncode == 0 and version >= OLDEST
 
 
-def _unpack(
-    release: apt_sources.Release, suite: str, folder: Path, progress: Report
-) -> list[str]:
+def _unpack(release: apt_sources.Release, suite: str, folder: Path, progress: Report) -> list[str]:
     """Fetches and unpacks beside `folder`, tries it, and only then gives it that name."""
     for program in ("apt-get", "dpkg"):
         if shutil.which(program) is None:

@@ -22,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: Generous, because a full collection of garbage costs more than memory does on a desktop.
 _HEAP = "32m"
-_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in ', re.MULTILINE)
+_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in ')
+_RUNNER = "tools/mp_runner.py"
 
 
 class Outcome(Enum):
@@ -122,11 +123,16 @@ class MicroPythonProcess:
 
 
 def with_source(text: str) -> str:
-    """Adds to each line of a MicroPython traceback the source line that it names."""
+    """Adds to each line of a MicroPython traceback the source line that it names.
+
+    The frames of our own runner say nothing about a test and are left out.
+    """
     lines = []
     for line in text.splitlines():
-        lines.append(line)
         frame = _FRAME.match(line)
+        if frame is not None and frame["file"].endswith(_RUNNER):
+            continue
+        lines.append(line)
         if frame is not None:
             lines += _source_line(Path(frame["file"]), int(frame["line"]))
     return "\n".join(lines)

@@ -26,7 +26,7 @@ def shared_folder() -> str:
 
 def scratch_folder() -> str:
     """A new empty folder that the test may fill; pytest removes it later."""
-    base = os.getenv("TARE_SCRATCH") or "/tmp"
+    base = os.getenv("TARE_SCRATCH") or "."
     number = 0
     while True:
         folder = "%s/%d-%d" % (base, id(sys) & 0xFFFF, number)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -46,7 +46,7 @@ class Step:
         """Shows `detail` beside the title (on a terminal only)."""
         self._detail = detail
 
-    def __enter__(self) -> Step:
+    def __enter__(self) -> Self:
         self._started_s = time.monotonic()
         if self._live:
             self._ticker.start()

@@ -58,10 +58,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+def pytest_pyfunc_call() -> Iterator[None]:
     """A file for both runtimes may skip, on CPython too, the one way that both know."""
     try:
-        return (yield)  # type: ignore[return-value]
+        return (yield)
     except SkipTest as reason:
         pytest.skip(str(reason))
 
@@ -149,15 +149,19 @@ class MicroPythonTest(pytest.Item):
         return processes[self.path]
 
     def _scratch(self) -> Path:
-        factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]
+        # The fixture of this factory is for functions of Python; an item of our own asks directly.
+        factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001
         return factory.mktemp(self.path.stem)
 
 
 class MicroPythonFailure(Exception):  # noqa: N818 -- pytest's word
-    """A test failed inside MicroPython; the text is what it printed, then what ended it."""
+    """A test failed inside MicroPython: what ended it (pytest's summary shows the first line),
+    then what the test had printed, with the traceback.
+    """
 
     def __init__(self, result: Result) -> None:
-        super().__init__("\n".join(part for part in (result.text, result.reason) if part))
+        last_line = result.text.rstrip().rpartition("\n")[2]
+        super().__init__(f"{result.reason or last_line}\n\n{result.text}")
 
 
 def _timeout_s(tree: ast.Module) -> float:
