@@ -190,7 +190,9 @@ class Decoder:
             return self._take(argument)
         if major == _TEXT:
             return self._text(argument)
-        depth += 1
+        return self._container(major, argument, depth + 1)
+
+    def _container(self, major: int, argument: int, depth: int) -> object:
         if depth > MAX_DEPTH:
             raise CborError("too-deep")
         if major == _ARRAY:

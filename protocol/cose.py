@@ -88,9 +88,7 @@ def sign1(
     return cbor.encode(cbor.Tag(TAG_SIGN1, [raw, unprotected, payload, seal]))
 
 
-def mac0(
-    protected: dict[object, object], payload: bytes, external_aad: bytes, key: bytes
-) -> bytes:
+def mac0(protected: dict[object, object], payload: bytes, external_aad: bytes, key: bytes) -> bytes:
     """Return a tagged COSE_Mac0 with HMAC 256/256 and nothing unprotected."""
     raw = cbor.encode(protected) if protected else b""
     seal = mac.hmac_sha256(key, mac_structure(raw, external_aad, payload))
@@ -130,9 +128,9 @@ def mac_structure(protected_raw: bytes, external_aad: bytes, payload: bytes) -> 
 
 
 def thumbprint(public_key: bytes) -> bytes:
-    """Return the SHA-256 COSE key thumbprint (RFC 9679) of a 65-byte P-256 key, 32 bytes."""
+    """Return the SHA-256 COSE key thumbprint (RFC 9679) of a 64-byte P-256 key, 32 bytes."""
     # Only the required members: kty EC2, crv P-256, x, y.
-    key = {1: 2, -1: 1, -2: public_key[1:33], -3: public_key[33:]}
+    key = {1: 2, -1: 1, -2: public_key[:32], -3: public_key[32:]}
     return mac.sha256(cbor.encode(key))
 
 

@@ -53,6 +53,6 @@ def constant_time_equal(left: bytes, right: bytes) -> bool:
     if len(left) != len(right):
         return False
     difference = 0
-    for index in range(len(left)):  # noqa: PLR1736 - zip allocates a tuple a byte on the device
-        difference |= left[index] ^ right[index]
+    for index, byte in enumerate(left):
+        difference |= byte ^ right[index]
     return difference == 0

@@ -1,6 +1,6 @@
 """P-256 in portable big integers: `sign`, `verify`, `ecdh`, `public_key`, `import_public`.
 
-Private keys are 32 bytes, public keys 65 bytes (04 || x || y), signatures 64 (r || s).
+Private keys are 32 bytes, public keys 64 (x || y), signatures 64 (r || s).
 Functional reference for both runtimes. Big integers take time that depends on their values:
 no claim is made against someone who measures time, power or radiation next to the chip.
 What is cheap is done: nonces of fixed length, an addition for every digit, random
@@ -12,7 +12,7 @@ from protocol.errors import CurveError
 
 N = curve.N
 KEY_SIZE = 32
-POINT_SIZE = 65
+PUBLIC_SIZE = 64
 SIGNATURE_SIZE = 64
 _HALF_N_BYTES = (N // 2).to_bytes(32, "big")
 # FIPS 186-5 A.2.1: 64 bits more than the order, so that the bias of the remainder vanishes.
@@ -27,26 +27,22 @@ def private_from_seed(seed: bytes) -> bytes:
 
 
 def public_key(private: bytes) -> bytes:
-    """Return the public key (65 bytes) of a private key; `CurveError` if it is none."""
+    """Return the public key (64 bytes) of a private key; `CurveError` if it is none."""
     return _point_bytes(curve.multiply_base(_scalar(private)))
 
 
 def import_public(data: bytes) -> bytes:
-    """Return the 65-byte form of a public key given compressed (33) or uncompressed (65).
+    """Return the 64-byte form of a public key, given raw (64), uncompressed (65) or compressed.
 
     Raises `CurveError` for any other form, a coordinate that is out of range, and a point
     that is not on the curve. P-256 has cofactor 1, so no further check is needed.
     """
-    if len(data) == POINT_SIZE and data[0] == 4:
-        x = int.from_bytes(data[1:33], "big")
-        y = int.from_bytes(data[33:], "big")
-        if x >= curve.P or y >= curve.P or not curve.is_on_curve(x, y):
-            raise CurveError("not-on-curve")
-        return bytes(data)
     if len(data) == 1 + KEY_SIZE and data[0] in {2, 3}:
         x = int.from_bytes(data[1:], "big")
         return _point_bytes((x, curve.y_of(x, odd=data[0] == 3)))
-    raise CurveError("point-encoding")
+    if len(data) == 1 + PUBLIC_SIZE and data[0] == 4:
+        data = data[1:]
+    return _point_bytes(_point(data))
 
 
 def ecdh(private: bytes, public: bytes) -> bytes:
@@ -148,9 +144,14 @@ def _scalar(private: bytes) -> int:
 
 
 def _point(public: bytes) -> tuple[int, int]:
-    public = import_public(public)
-    return int.from_bytes(public[1:33], "big"), int.from_bytes(public[33:], "big")
+    if len(public) != PUBLIC_SIZE:
+        raise CurveError("public-key-size")
+    x = int.from_bytes(public[:32], "big")
+    y = int.from_bytes(public[32:], "big")
+    if x >= curve.P or y >= curve.P or not curve.is_on_curve(x, y):
+        raise CurveError("not-on-curve")
+    return x, y
 
 
 def _point_bytes(point: tuple[int, int]) -> bytes:
-    return b"\x04" + point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big")
+    return point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big")

@@ -1,6 +1,6 @@
 """The signer held in memory, and by example the shape of every other signer.
 
-Whoever signs takes an object with `kid` (8 bytes), `public_key` (65 bytes) and
+Whoever signs takes an object with `kid` (8 bytes), `public_key` (64 bytes) and
 `sign(digest)` (SHA-256 digest in, low-s r || s out), so that faster code or a secure
 element can take this one's place. Pure; the source of randomness is an argument.
 """
