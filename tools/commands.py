@@ -6,8 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tools import environment
+from tools import checks, environment, micropython
 from tools.errors import ToolError
+from tools.progress import Step
+
+_DESCRIPTION = """\
+Tare on your machine. Begin with `demo`: it needs nothing but Python 3.11 and a Debian or Ubuntu
+(or MicroPython 1.24 on PATH), gets the rest itself, and shows the whole way of a reading."""
+_EPILOG = """\
+Everything that this makes is in .venv/ beside this project and in ~/.cache/tare; remove either at
+any time, it is made again when needed."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,19 +33,68 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 tools/dev.py", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    setup = commands.add_parser("setup", help="make the Python environment in .venv")
+    parser = argparse.ArgumentParser(
+        prog="python3 tools/dev.py",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    demo = commands.add_parser(
+        "demo", help="show the whole way of a reading, live, with real parts (about a minute)"
+    )
+    demo.add_argument("--keep", action="store_true", help="leave everything running for play")
+    demo.add_argument("--data", metavar="DIR", help="keep the data in this new or empty folder")
+    demo.set_defaults(run=_demo)
+    test = commands.add_parser(
+        "test", help="run every check: lint, types, documents, tests (some minutes)"
+    )
+    test.add_argument(
+        "pytest", nargs="*", help="after --: run only pytest, with these arguments for it"
+    )
+    test.set_defaults(run=_test)
+    device = commands.add_parser("device", help="start a virtual scale on a serial port of its own")
+    device.add_argument(
+        "--flash", required=True, metavar="FILE", help="its flash memory (made when missing)"
+    )
+    device.set_defaults(run=_device)
+    setup = commands.add_parser("setup", help="only make the Python environment and MicroPython")
     setup.set_defaults(run=_setup)
-    lock = commands.add_parser("lock", help="write the lock files anew from pyproject.toml")
+    lock = commands.add_parser("lock", help="choose newer Python packages: writes the lock files")
     lock.set_defaults(run=_lock)
     return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    arguments = ["--keep"] if options.keep else []
+    if options.data:
+        arguments += ["--data", options.data]
+    _provide_micropython()
+    environment.enter(["-P", "-m", "tools.demo", *arguments])
+    return 0
+
+
+def _test(options: argparse.Namespace) -> int:
+    return checks.run(options.pytest)
+
+
+def _device(options: argparse.Namespace) -> int:
+    _provide_micropython()
+    environment.enter(["-P", "-m", "tools.virtual_device", "--flash", options.flash])
+    return 0
 
 
 def _setup(options: argparse.Namespace) -> int:
     del options
     environment.ensure()
+    _provide_micropython()
+    print(f"Ready: {environment.ENVIRONMENT}/bin/tare --help")
     return 0
+
+
+def _provide_micropython() -> None:
+    with Step("Looking for MicroPython") as step:
+        micropython.find_or_unpack(step)
 
 
 def _lock(options: argparse.Namespace) -> int:

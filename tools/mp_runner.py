@@ -11,8 +11,12 @@ import sys
 
 from tools.mp_support import SkipTest
 
+TYPE_CHECKING = False  # MicroPython has no typing module
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def main(module_name, mark):
+
+def main(module_name: str, mark: str) -> None:
     """Serves until standard input ends. `mark` begins the lines that are for the plugin."""
     module = None
     while True:
@@ -33,8 +37,8 @@ def main(module_name, mark):
         gc.collect()
 
 
-def _call(function):
+def _call(function: "Callable[[], object]") -> None:
     result = function()
     if hasattr(result, "send"):
         asyncio.new_event_loop()  # what an earlier test left running must not go on in this one
-        asyncio.run(result)
+        asyncio.run(result)  # type: ignore[arg-type]  # a test returns nothing or a coroutine

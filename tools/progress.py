@@ -1,8 +1,8 @@
 """Progress of long steps, for a person at a terminal and for a log file alike.
 
 Standard library only: this runs before the project's environment exists. On a terminal the line
-of the running step is rewritten in place; anywhere else a step prints one line when it begins and
-one when it ends, so that a log stays readable.
+of the running step is rewritten in place; anywhere else a step prints one line while it runs and
+one when it ends, so that a log stays readable. A step that is over at once prints nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _REFRESH_S = 0.2
+_QUIET_S = 0.4
 
 
 class Report(Protocol):
@@ -38,7 +39,8 @@ class Step:
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._detail = ""
-        self._started_s = 0.0
+        self._shown = False
+        self._started_s = time.monotonic()
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
@@ -48,10 +50,7 @@ class Step:
 
     def __enter__(self) -> Self:
         self._started_s = time.monotonic()
-        if self._live:
-            self._ticker.start()
-        else:
-            self._print(f"- {self._title} ...\n")
+        self._ticker.start()
         return self
 
     def __exit__(
@@ -61,14 +60,21 @@ class Step:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        if self._live:
-            self._ticker.join()
+        self._ticker.join()
+        if not self._shown:
+            return
         took_s = time.monotonic() - self._started_s
         result = "done" if kind is None else "failed"
         start = "\r\x1b[K" if self._live else ""
         self._print(f"{start}- {self._title}: {result} ({took_s:.1f} s)\n")
 
     def _tick(self) -> None:
+        if self._ended.wait(_QUIET_S):
+            return
+        self._shown = True
+        if not self._live:
+            self._print(f"- {self._title} ...\n")
+            return
         while not self._ended.wait(_REFRESH_S):
             took_s = time.monotonic() - self._started_s
             detail = f", {self._detail}" if self._detail else ""
