@@ -7,6 +7,10 @@ that another strict reader has decoded already, so that the rules exist once. Pu
 from protocol import cbor, message_types
 from protocol.errors import MessageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_INTEGER = (1 << 63) - 1
 # Year 4147: the sum of two such numbers still is a date that both runtimes can write.
 MAX_TIME = (1 << 36) - 1
@@ -32,15 +36,18 @@ class Payload:
         return isinstance(other, Payload) and self.item() == other.item()
 
 
-def payload(data: object, message_type: int, size: int, reason: str) -> list[object]:
-    """Return the fields after the type of a payload with `size` elements in all."""
+def payload(data: object, message_type: int, size: int, reason: str) -> "list[Any]":
+    """Return the fields after the type of a payload with `size` elements in all.
+
+    They are still unchecked: the constructor that they are given to does that.
+    """
     item = cbor.decode(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
     message_types.type_of(item, (message_type,))
     return array(item, size, size, reason)[1:]
 
 
-def array(item: object, low: int, high: int, reason: str) -> list[object]:
-    """Return an array of `low` .. `high` elements."""
+def array(item: object, low: int, high: int, reason: str) -> "list[Any]":
+    """Return an array of `low` .. `high` elements, themselves unchecked."""
     if isinstance(item, list) and low <= len(item) <= high:
         return item
     raise MessageError(reason)

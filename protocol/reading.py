@@ -153,7 +153,9 @@ def _checked(  # noqa: PLR0917 - private, called from three lines above
 ) -> Reading:
     basis = _SINCE_EPOCH if since_epoch else 0
     record = parse([seconds, kind | basis | attribution << 5 | flags, values])
-    if record.attribution != attribution or record.judge(attribution) != FINE:
+    if record.attribution != attribution or record.flags != flags:
+        raise MessageError("record-flags")
+    if record.judge(attribution) != FINE:
         raise MessageError("record-range")
     return record
 
