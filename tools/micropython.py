@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -23,6 +23,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from tools import apt_sources
+from tools.apt_private import ArchiveError, PrivateArchive
 from tools.errors import MicroPythonError, ToolError
 from tools.progress import Report, Step, silent
 
@@ -34,11 +35,9 @@ _OLDER = {
     "debian": {"bullseye", "bookworm"},
     "ubuntu": {"focal", "jammy", "noble", "oracular", "plucky"},
 }
-_COMPONENTS = {"debian": "main", "ubuntu": "main universe"}
 #: What must be there: a build without TLS or without file systems cannot run the firmware.
 _PROBE = "import sys, tls, vfs, asyncio, select; print(*sys.implementation[1][:2])"
 _PROBE_TIMEOUT_S = 20
-_FETCH_TIMEOUT_S = 600
 _BY_HAND = "install MicroPython 1.24 or newer so that `micropython` is on PATH, then run this again"
 
 
@@ -54,7 +53,7 @@ def find_or_unpack(progress: Report = silent) -> list[str]:
     release = apt_sources.release()
     if sys.platform != "linux" or not release.family:
         raise MicroPythonError(f"no MicroPython on PATH, and this is {release.name}: {_BY_HAND}")
-    suite = _suite(release)
+    suite = newer_suite(release)
     folder = _cache_folder() / f"micropython-{release.family}-{suite}-{os.uname().machine}"
     if folder.is_dir():
         command = _command(folder)
@@ -64,7 +63,8 @@ def find_or_unpack(progress: Report = silent) -> list[str]:
     return _unpack(release, suite, folder, progress)
 
 
-def _suite(release: apt_sources.Release) -> str:
+def newer_suite(release: apt_sources.Release) -> str:
+    """The suite whose MicroPython is new enough: the machine's own, or a later one's."""
     older = release.codename in _OLDER[release.family]
     return _SUITE_FOR_OLDER[release.family] if older else release.codename
 
@@ -95,9 +95,6 @@ def _usable(command: Sequence[str]) -> bool:
 
 def _unpack(release: apt_sources.Release, suite: str, folder: Path, progress: Report) -> list[str]:
     """Fetches and unpacks beside `folder`, tries it, and only then gives it that name."""
-    for program in ("apt-get", "dpkg"):
-        if shutil.which(program) is None:
-            raise MicroPythonError(f"this needs {program}, which {release.name} lacks: {_BY_HAND}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
@@ -107,16 +104,20 @@ def _unpack(release: apt_sources.Release, suite: str, folder: Path, progress: Re
             " that you may write to"
         ) from error
     try:
-        _fetch(release, suite, work, progress)
+        archive = PrivateArchive(release, suite, work)
+        progress("reading the package index")
+        archive.update()
+        progress("fetching 14 MB")
+        packages = archive.download("micropython")
         root = work / "root"
-        for package in sorted((work / "cache/archives").glob("*.deb")):
+        for package in packages:
             progress(f"unpacking {package.name.partition('_')[0]}")
-            _run(["dpkg", "-x", str(package), str(root)], "unpack a package")
+            archive.unpack(package, root)
         if not _usable(_command(root)):
-            raise MicroPythonError(
-                f"the MicroPython of {suite} does not run here, or is older than 1.24: {_BY_HAND}"
-            )
+            raise MicroPythonError(f"the MicroPython of {suite} does not run here, or is too old")
         _rename(root, folder)
+    except ArchiveError as error:
+        raise MicroPythonError(f"{error}\nEither mend that, or {_BY_HAND}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return _command(folder)
@@ -138,90 +139,6 @@ def _command(root: Path) -> list[str]:
         return [str(root / "usr/bin/micropython")]
     libraries = str(loader.parent)
     return [str(loader), "--library-path", libraries, str(root / "usr/bin/micropython")]
-
-
-def _fetch(release: apt_sources.Release, suite: str, work: Path, progress: Report) -> None:
-    source = apt_sources.archive(release)
-    if source is None:
-        raise MicroPythonError(
-            f"apt has no source for {release.codename} main on this machine: {_BY_HAND}"
-        )
-    for folder in ("state/lists/partial", "cache/archives/partial", "root", "empty"):
-        (work / folder).mkdir(parents=True)
-    (work / "status").touch()
-    options = f"arch={_output(['dpkg', '--print-architecture'])}"
-    key = apt_sources.keyring(source, release)
-    if key is not None:
-        options += f" signed-by={key}"
-    line = f"deb [{options}] {source.uri} {suite} {_COMPONENTS[release.family]}\n"
-    (work / "sources.list").write_text(line)
-    (work / "apt.conf").write_text(_apt_configuration(work))
-    environment = {**os.environ, "APT_CONFIG": str(work / "apt.conf"), "LC_ALL": "C.UTF-8"}
-    progress("reading the package index")
-    _run(["apt-get", "-q", "update"], f"reach the archive of {release.name}", environment)
-    progress("fetching 14 MB")
-    # Against an empty status file this fetches MicroPython with every library that it needs.
-    fetch = ["apt-get", "-q", "install", "-y", "--no-install-recommends", "--download-only"]
-    _run([*fetch, "micropython"], f"fetch MicroPython from {suite}", environment)
-
-
-def _apt_configuration(work: Path) -> str:
-    """An apt configuration that reads and writes only below `work`.
-
-    From the machine's own it keeps how to reach the archive (proxies, certificates), and leaves
-    out hooks, pins and locks, which belong to the system.
-    """
-    reach = [
-        line
-        for line in _output(["apt-config", "dump"]).splitlines()
-        if line.startswith("Acquire::") and not line.endswith(' "";')
-    ]
-    own = {
-        "Dir::Etc::Parts": work / "empty",
-        "Dir::Etc::Main": "/dev/null",
-        "Dir::Etc::SourceList": work / "sources.list",
-        "Dir::Etc::SourceParts": work / "empty",
-        "Dir::Etc::Preferences": "/dev/null",
-        "Dir::Etc::PreferencesParts": work / "empty",
-        "Dir::State": work / "state",
-        "Dir::State::status": work / "status",
-        "Dir::Cache": work / "cache",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-        "Acquire::Languages": "none",
-        "Acquire::GzipIndexes": "true",
-        # A plain user cannot change to another user, and root's files are not _apt's.
-        "APT::Sandbox::User": "",
-        # Without it an unreachable archive counts as success.
-        "APT::Update::Error-Mode": "any",
-        # Our folder is our own, and the system's locks are not ours to take.
-        "Debug::NoLocking": "true",
-    }
-    return "\n".join([*reach, *(f'{name} "{value}";' for name, value in own.items())]) + "\n"
-
-
-def _run(command: Sequence[str], aim: str, environment: Mapping[str, str] | None = None) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            timeout=_FETCH_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise MicroPythonError(f"could not {aim} within {_FETCH_TIMEOUT_S} s") from error
-    if done.returncode:
-        tail = "\n".join(f"    {line}" for line in done.stdout.splitlines()[-8:])
-        raise MicroPythonError(f"could not {aim}:\n{tail}\nEither mend that, or {_BY_HAND}")
-    return done.stdout
-
-
-def _output(command: Sequence[str]) -> str:
-    return _run(command, f"run {command[0]}").strip()
 
 
 def _main() -> int:

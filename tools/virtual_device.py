@@ -1,0 +1,214 @@
+"""A virtual scale: the firmware in real MicroPython, on a flash file, behind a serial port.
+
+The port is a pseudo terminal that stays the same over power cuts. Like a real serial line it
+drops what nobody takes away, in both directions, so that neither side can stop the other. Run as
+`python -m tools.virtual_device --flash FILE` it prints the port and works until interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pty
+import selectors
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import tty
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+from tools import micropython
+from tools.environment import ROOT
+from tools.errors import ToolError
+
+FIRMWARE = ROOT / "firmware"
+_ENTRY = FIRMWARE / "boards" / "unix" / "run.py"
+#: The exit code by which the firmware asks for a reset: the unix build cannot reset itself.
+RESET_CODE = 75
+_CHUNK = 4096
+_RECENT_CHUNKS = 256
+_END_TIMEOUT_S = 10
+
+
+class VirtualDevice:
+    """One device: `start` is power on, `kill` is a power cut at whatever it was doing."""
+
+    def __init__(self, flash: Path, *, options: Sequence[str] = ()) -> None:
+        self._flash = flash.resolve()
+        self._options = tuple(options)
+        self._master, self._slave = pty.openpty()
+        # The host may never turn echo on: an echo would come back to the device as input.
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._relay: threading.Thread | None = None
+        self._recent: deque[bytes] = deque(maxlen=_RECENT_CHUNKS)
+        self._powered = False
+        #: How often the firmware reset itself since power on.
+        self.resets = 0
+
+    @property
+    def port(self) -> str:
+        """The path of the serial port; the same for the life of this object."""
+        return os.ttyname(self._slave)
+
+    @property
+    def running(self) -> bool:
+        """Whether the device is powered and its program alive."""
+        process = self._process
+        return self._powered and process is not None and process.poll() is None
+
+    def recent_output(self) -> str:
+        """What the device said last, for failure messages."""
+        return b"".join(list(self._recent)).decode(errors="replace")
+
+    def start(self) -> None:
+        """Power on. What was sent to the port while it was off is lost."""
+        if self._powered:
+            raise ToolError("the virtual device is on already")
+        termios.tcflush(self._master, termios.TCIFLUSH)
+        self._powered = True
+        self.resets = 0
+        self._process = self._spawn()
+        self._relay = threading.Thread(target=self._run, daemon=True, name=f"relay {self.port}")
+        self._relay.start()
+
+    def kill(self) -> None:
+        """Power cut: SIGKILL, nothing is finished."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ends the program in an orderly way."""
+        self._end(signal.SIGTERM)
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Waits until the program ended by itself; its exit code, or None when it goes on."""
+        if self._relay is not None:
+            self._relay.join(timeout_s)
+        process = self._process
+        return None if process is None or self.running else process.returncode
+
+    def close(self) -> None:
+        """Power off, and the port goes away."""
+        self.kill()
+        for descriptor in (self._master, self._slave):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = [*micropython.find_or_unpack(), str(_ENTRY)]
+        command += ["--flash", str(self._flash), *self._options]
+        path = [".frozen", str(ROOT), str(FIRMWARE)]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "MICROPYPATH": ":".join(path)},
+            # An interrupt at the terminal is for the host program, which then ends the device.
+            start_new_session=True,
+        )
+
+    def _end(self, how: signal.Signals) -> None:
+        process, relay = self._process, self._relay
+        self._powered = False
+        if process is None or relay is None:
+            return
+        process.send_signal(how)
+        relay.join(_END_TIMEOUT_S)
+        while relay.is_alive():
+            # It reset itself just then, or does not obey.
+            if self._process is not None:
+                self._process.kill()
+            relay.join(0.1)
+        self._process = self._relay = None
+
+    def _run(self) -> None:
+        """The relay thread: serves one program after the other as long as they ask for a reset."""
+        while True:
+            process = self._process
+            if process is None:
+                return
+            self._serve(process)
+            code = process.wait()
+            if not self._powered or code != RESET_CODE:
+                return
+            self.resets += 1
+            self._process = self._spawn()
+
+    def _serve(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is None or process.stdout is None:
+            return
+        to_device, from_device = process.stdin.fileno(), process.stdout.fileno()
+        os.set_blocking(to_device, False)
+        with process.stdin, process.stdout, selectors.DefaultSelector() as selector:
+            selector.register(from_device, selectors.EVENT_READ)
+            selector.register(self._master, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fd == from_device:
+                        chunk = os.read(from_device, _CHUNK)
+                        if not chunk:
+                            return
+                        self._recent.append(chunk)
+                        _write_or_drop(self._master, chunk)
+                    else:
+                        _write_or_drop(to_device, os.read(self._master, _CHUNK))
+
+
+def _write_or_drop(descriptor: int, chunk: bytes) -> None:
+    """Nobody takes it away, or nobody is there: on a serial line it is lost."""
+    with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        os.write(descriptor, chunk)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python3 tools/dev.py device",
+        description="Start a virtual scale on a serial port of its own; Ctrl-C ends it.",
+    )
+    parser.add_argument("--flash", type=Path, required=True, metavar="FILE")
+    options = parser.parse_args(arguments)
+    if not options.flash.resolve().parent.is_dir():
+        raise ToolError(f"there is no folder {options.flash.resolve().parent}")
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    with VirtualDevice(options.flash) as device:
+        print(f"serial port: {device.port}", flush=True)
+        try:
+            code = device.wait()
+        except KeyboardInterrupt:
+            device.stop()
+            return 0
+        sys.stderr.write(device.recent_output())
+        raise ToolError(f"the firmware ended by itself with code {code}")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(_main(sys.argv[1:]))
+    except ToolError as error:
+        sys.stderr.write(f"device: {error}\n")
+        sys.exit(error.exit_code)
