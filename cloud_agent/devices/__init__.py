@@ -1,0 +1,1 @@
+"""Devices: certificates, enrolment over the cable, claiming, orders to them, the serial console."""
