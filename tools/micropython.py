@@ -54,7 +54,7 @@ def find_or_unpack(progress: Report = silent) -> list[str]:
     if sys.platform != "linux" or not release.family:
         raise MicroPythonError(f"no MicroPython on PATH, and this is {release.name}: {_BY_HAND}")
     suite = newer_suite(release)
-    folder = _cache_folder() / f"micropython-{release.family}-{suite}-{os.uname().machine}"
+    folder = cache_folder() / f"micropython-{release.family}-{suite}-{os.uname().machine}"
     if folder.is_dir():
         command = _command(folder)
         if _usable(command):
@@ -69,7 +69,8 @@ def newer_suite(release: apt_sources.Release) -> str:
     return _SUITE_FOR_OLDER[release.family] if older else release.codename
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where what was fetched or built is kept for all checkouts of this user."""
     configured = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(configured) if configured.startswith("/") else Path.home() / ".cache"
     return base / "tare"
