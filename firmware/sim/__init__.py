@@ -1,0 +1,1 @@
+"""Physics and parts that stand in for hardware: flash, load cell, person."""

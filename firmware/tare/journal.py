@@ -1,0 +1,311 @@
+"""The journal: every record from its making until the cloud has settled it (SPEC 8, 12.2).
+
+A record is *saved* when `append_...` returns: programmed, read back, and found again after any
+power cut. One sequence numbers all records; no number is ever given to two. When the ring is
+full, new readings are refused and the oldest unsettled ones stay; the last sector is kept back
+for receipts and erasures. Pure: touches only the flash object that it is given.
+"""
+
+from protocol import cbor
+from tare import flash as flash_map
+from tare.errors import JournalFullError
+from tare.ring import Ring, Sector
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+READING = 1
+RECEIPT = 2
+VOID = 3
+_TRIMMED = 16
+_DATED = 17
+_BOUNDED = 18
+
+_MAX_READINGS = 32
+_MAX_RECEIPTS = 16
+_MAX_VOIDS = 65535
+# Sectors that stay free after a reading has opened one.
+_RESERVE = 1
+_UNTIMED = 1 << 4
+
+
+class Batch:
+    """A run of records that may share a frame: `kind`, `first`, and what their frame says.
+
+    READING: `items` are records, with `claim_epoch`, `handle`, `clock_epoch` and `timed` (their
+    seconds are wall time). RECEIPT: `items` are receipts. VOID: `count` sequences.
+    """
+
+    def __init__(self, kind: int, first: int) -> None:
+        self.kind = kind
+        self.first = first
+        self.items: list[object] = []
+        self.count = 0
+        self.claim_epoch = 0
+        self.handle = 0
+        self.clock_epoch = 0
+        self.timed = True
+
+    @property
+    def last(self) -> int:
+        """The last sequence of the run."""
+        return self.first + self.count - 1
+
+    def shortened(self) -> "Batch":
+        """Return the first half of this batch, for a frame that came out too long."""
+        half = Batch(self.kind, self.first)
+        half.count = max(1, self.count // 2)
+        half.items = self.items[: half.count]
+        half.claim_epoch, half.handle = self.claim_epoch, self.handle
+        half.clock_epoch, half.timed = self.clock_epoch, self.timed
+        return half
+
+
+class Journal:
+    """Records `oldest` .. `next_sequence` - 1 are kept; none when the two are equal."""
+
+    def __init__(
+        self,
+        flash: flash_map.Flash,
+        first: int = flash_map.JOURNAL_FIRST,
+        count: int = flash_map.JOURNAL_COUNT,
+    ) -> None:
+        self._ring = Ring(flash, first, count)
+        self.oldest = 1
+        self.next_sequence = 1
+        self._dates: dict[int, list[int]] = {}
+        self._recover()
+
+    @property
+    def kept(self) -> int:
+        """How many sequences are not settled."""
+        return self.next_sequence - self.oldest
+
+    def append_reading(
+        self, claim_epoch: int, handle: int, clock_epoch: int, record: object
+    ) -> int:
+        """Save a reading and return its sequence; `JournalFullError` when there is no room."""
+        body = [self.next_sequence, claim_epoch, handle, clock_epoch, record]
+        return self._append_record(READING, body, _RESERVE)
+
+    def append_receipt(self, receipt: object) -> int:
+        """Save the receipt of a command and return its sequence."""
+        return self._append_record(RECEIPT, [self.next_sequence, receipt], 0)
+
+    def trim(self, settled: int) -> bool:
+        """Give up all records up to `settled`; False when it lies beyond what was ever given.
+
+        In that case this flash was restored from a copy, and the sequence goes on behind
+        `settled` so that none is used twice (SPEC 8.6).
+        """
+        if settled < self.oldest:
+            return True
+        known = settled < self.next_sequence
+        self.oldest = settled + 1
+        self.next_sequence = max(self.next_sequence, self.oldest)
+        self._drop_settled_sectors()
+        try:
+            self._append(_TRIMMED, [settled], 0)
+        except JournalFullError:
+            pass  # the mark only saves repetition: the next welcome says it again
+        return known
+
+    def date(self, clock_epoch: int, zero: int) -> None:
+        """Note at which wall time a clock epoch began."""
+        self._append(_DATED, [clock_epoch, zero], 0)
+        self._dates[clock_epoch] = [clock_epoch, zero]
+
+    def bound(self, clock_epoch: int, earliest: int, latest: int) -> None:
+        """Note between which wall times a clock epoch began that can no longer be dated."""
+        self._append(_BOUNDED, [clock_epoch, earliest, latest], 0)
+        self._dates[clock_epoch] = [clock_epoch, earliest, latest]
+
+    def undated(self) -> dict[int, int]:
+        """Return the clock epochs of kept readings that have no date yet.
+
+        The value is the largest number of seconds that a reading counts in that epoch.
+        """
+        found: dict[int, int] = {}
+        for kind, _, body in self._records(self.oldest):
+            if kind == READING:
+                seconds, packed, _ = body[4]
+                if packed & _UNTIMED and body[3] not in self._dates:
+                    found[body[3]] = max(seconds, found.get(body[3], 0))
+        return found
+
+    def date_of(self, clock_epoch: int) -> tuple[int, int] | None:
+        """Return the earliest and latest wall time at which an epoch began, if it is known."""
+        date = self._dates.get(clock_epoch)
+        return (date[1], date[-1]) if date else None
+
+    def batch(self, start: int) -> Batch | None:
+        """Return the longest run from `start` (or from the oldest) that may share a frame."""
+        run: Batch | None = None
+        for kind, sequence, body in self._records(max(start, self.oldest)):
+            if run is None:
+                run = _begin(kind, sequence, body)
+            elif not _extend(run, kind, body):
+                break
+        return run
+
+    def wipe(self) -> None:
+        """Replace all kept records by voids and leave no byte of any record in flash.
+
+        The voids are written before anything is erased; a cut in between is finished by the
+        next start.
+        """
+        if self._ring.sectors and self._ring.free == 0:
+            # The oldest sector must make room; what it held reads as void already (`_records`).
+            self._ring.sectors.pop(0)
+        self._open()
+        first = self.oldest
+        while first < self.next_sequence:
+            count = min(_MAX_VOIDS, self.next_sequence - first)
+            self._append(VOID, [first, count], 0)
+            first += count
+        self._ring.erase_others()
+
+    def _append_record(self, kind: int, body: list[object], reserve: int) -> int:
+        self._append(kind, body, reserve)
+        sequence = self.next_sequence
+        self.next_sequence += 1
+        return sequence
+
+    def _append(self, kind: int, item: list[object], reserve: int) -> None:
+        body = cbor.encode(item)
+        if self._ring.sectors and self._ring.append(kind, body):
+            return
+        if self._ring.free <= reserve:
+            raise JournalFullError("the journal is full")
+        self._open()
+        if not self._ring.append(kind, body):
+            raise JournalFullError("the record does not fit into a sector")
+
+    def _open(self) -> None:
+        """Begin a sector that says by itself what is settled and which sequence comes next."""
+        self._ring.open_next(self.next_sequence)
+        if self.oldest > 1:
+            self._ring.append(_TRIMMED, cbor.encode([self.oldest - 1]))
+
+    def _drop_settled_sectors(self) -> None:
+        sectors = self._ring.sectors
+        while len(sectors) > 1 and sectors[1].base <= self.oldest:
+            sectors.pop(0)
+
+    def _recover(self) -> None:
+        sectors = self._ring.sectors
+        if not sectors:
+            return
+        entries = self._ring.entries(sectors[-1])
+        self.next_sequence = max(1, sectors[-1].base)
+        for kind, raw in entries:
+            if kind in {READING, RECEIPT, VOID}:
+                first, count = _range(kind, cbor.decode(raw))
+                self.next_sequence = max(self.next_sequence, first + count)
+        if _is_wiped(entries, sectors[-1].base):
+            self._ring.erase_others()
+        self.oldest = self._find_oldest()
+        self.next_sequence = max(self.next_sequence, self.oldest)
+        self._drop_settled_sectors()
+        self._read_dates()
+
+    def _find_oldest(self) -> int:
+        for sector in reversed(self._ring.sectors):
+            settled = 0
+            for kind, raw in self._ring.entries(sector):
+                if kind == _TRIMMED:
+                    mark: Any = cbor.decode(raw)
+                    settled = max(settled, mark[0])
+            if settled:
+                return settled + 1
+        # Nothing was ever settled, or a cut came right after the sector with the mark was erased.
+        for sector in self._ring.sectors:
+            for kind, raw in self._ring.entries(sector):
+                if kind in {READING, RECEIPT, VOID}:
+                    return _range(kind, cbor.decode(raw))[0]
+        return self.next_sequence
+
+    def _read_dates(self) -> None:
+        for sector in self._ring.sectors:
+            for kind, raw in self._ring.entries(sector):
+                if kind in {_DATED, _BOUNDED}:
+                    date: Any = cbor.decode(raw)
+                    self._dates[date[0]] = date
+
+    def _records(self, start: int) -> "Iterator[tuple[int, int, Any]]":
+        """Yield (kind, first sequence, body) from `start` on, without gaps.
+
+        What should be there and is not (flash that went bad, an erasure that was cut) comes as
+        a void: the cloud is told, rather than left to wait for it.
+        """
+        expected = start
+        for sector in self._from_sector(start):
+            for kind, raw in self._ring.entries(sector):
+                if kind not in {READING, RECEIPT, VOID}:
+                    continue
+                body = cbor.decode(raw)
+                first, count = _range(kind, body)
+                if first + count <= expected:
+                    continue
+                if first > expected:
+                    yield VOID, expected, [expected, first - expected]
+                    expected = first
+                if kind == VOID:
+                    body = [expected, first + count - expected]
+                yield kind, expected, body
+                expected = first + count
+        if expected < self.next_sequence:
+            yield VOID, expected, [expected, self.next_sequence - expected]
+
+    def _from_sector(self, start: int) -> list[Sector]:
+        sectors = self._ring.sectors
+        begin = 0
+        for place, sector in enumerate(sectors):
+            if sector.base <= start:
+                begin = place
+        return sectors[begin:]
+
+
+def _range(kind: int, body: "Any") -> tuple[int, int]:
+    return (body[0], body[1]) if kind == VOID else (body[0], 1)
+
+
+def _is_wiped(entries: list[tuple[int, bytes]], base: int) -> bool:
+    """Tell whether a sector began with the voids of an erasure: they end where it begins."""
+    for kind, raw in entries:
+        if kind == VOID:
+            first, count = _range(kind, cbor.decode(raw))
+            if first + count == base:
+                return True
+    return False
+
+
+def _begin(kind: int, sequence: int, body: "Any") -> Batch:
+    run = Batch(kind, sequence)
+    run.count = 1
+    if kind == READING:
+        _, run.claim_epoch, run.handle, run.clock_epoch, record = body
+        run.timed = not record[1] & _UNTIMED
+        run.items.append(record)
+    elif kind == RECEIPT:
+        run.items.append(body[1])
+    else:
+        run.count = min(_MAX_VOIDS, body[1])
+    return run
+
+
+def _extend(run: Batch, kind: int, body: "Any") -> bool:
+    """Add a record to a run; False when a frame must end before it (SPEC 7.3)."""
+    if kind != run.kind or kind == VOID:
+        return False
+    if run.count == (_MAX_READINGS if kind == READING else _MAX_RECEIPTS):
+        return False
+    if kind == READING:
+        timed = not body[4][1] & _UNTIMED
+        if (run.claim_epoch, run.handle, run.clock_epoch) != tuple(body[1:4]) or timed != run.timed:
+            return False
+    run.items.append(body[4] if kind == READING else body[1])
+    run.count += 1
+    return True
