@@ -42,7 +42,7 @@ def open_writer(path: Path, *, journal: Journal, synchronous: Synchronous) -> sa
         "secure_delete": "ON",
         "foreign_keys": "ON",
     }
-    expected = {
+    expected: dict[str, str | int] = {
         "journal_mode": journal.lower(),
         "synchronous": _SYNCHRONOUS_NUMBERS[synchronous],
         "secure_delete": 1,

@@ -20,6 +20,11 @@ from cloud_agent.storage.types import BLOB, INTEGER, TEXT
 
 SCHEMA_VERSION: Final = 1
 
+# Outcomes in `ingest` beside the reasons of a drop, 1 .. 15 (SPEC 5.2).
+OUTCOME_STORED: Final = 0
+OUTCOME_RECEIPT: Final = 32
+OUTCOME_VOID: Final = 33
+
 metadata: Final = MetaData()
 
 # A device that is not there any more keeps its row: its keys must be refused for good (SPEC 2.6).
@@ -41,6 +46,13 @@ schema_version: Final = _table(
     "schema_version",
     Keep("no personal data"),
     column("version", INTEGER, primary_key=True, about=a.TECHNICAL),
+)
+
+ledger_head: Final = _table(
+    "ledger_head",
+    Keep("how far the ledger went: a restored folder must not come with an older one"),
+    column("lines", INTEGER, primary_key=True, about=a.ERASURE),
+    column("last_hash", TEXT, about=a.ERASURE),
 )
 
 owner: Final = _table(
@@ -254,11 +266,11 @@ ingest: Final = _table(
     column("device", TEXT, ForeignKey("device.id"), primary_key=True, about=a.INGEST),
     column("sequence", INTEGER, primary_key=True, about=a.INGEST),
     column("claim_epoch", INTEGER, about=a.INGEST),
-    column("outcome", INTEGER, about=a.INGEST),  # 0 stored, else the reason of a drop (SPEC 5.2)
+    column("outcome", INTEGER, about=a.INGEST),  # 1 .. 15: reason of a drop (SPEC 5.2); see above
     column("owner", BLOB, nullable=True, about=a.PERSON_ID),
     column("digest", BLOB, nullable=True, about=a.DIGEST),
     Index("ingest_owner", "owner"),
-    CheckConstraint("outcome BETWEEN 0 AND 15"),
+    CheckConstraint("outcome BETWEEN 0 AND 33"),
     rowid=False,
 )
 

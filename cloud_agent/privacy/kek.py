@@ -1,0 +1,44 @@
+"""The key-encryption key: one file, 0600, outside all backups.
+
+It is made once, together with an empty key database; where keys exist and the file does not,
+making a new one would only hide the loss, so that is refused.
+"""
+
+from __future__ import annotations
+
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from cloud_agent.errors import KeyEncryptionKeyError
+from cloud_agent.privacy.files import write_private
+from cloud_agent.privacy.sealing import KEY_SIZE
+
+_LABEL: Final = "tare key-encryption key 1: "
+
+
+def load_or_create(path: Path, *, may_create: bool) -> bytes:
+    """The 32-byte key. Raises `KeyEncryptionKeyError` when it is missing, damaged or exposed."""
+    if not path.exists():
+        if not may_create:
+            raise KeyEncryptionKeyError(
+                f"{path.name} is missing, but keys wrapped by it exist: put it back from where "
+                "it is kept; without it no stored reading can be read"
+            )
+        text = f"{_LABEL}{secrets.token_hex(KEY_SIZE)}\n"
+        write_private(path, text.encode(), replace=False)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise KeyEncryptionKeyError(f"{path.name} can be read by others: chmod 600 it")
+    return _parse(path.name, path.read_bytes())
+
+
+def _parse(name: str, content: bytes) -> bytes:
+    text = content.decode("ascii", errors="replace").strip()
+    try:
+        key = bytes.fromhex(text.removeprefix(_LABEL))
+    except ValueError:
+        key = b""
+    if not text.startswith(_LABEL) or len(key) != KEY_SIZE:
+        raise KeyEncryptionKeyError(f"{name} is damaged")
+    return key

@@ -1,0 +1,203 @@
+"""Where wrapped keys and credentials live: the interface, and the key database in SQLite.
+
+The store knows neither plain keys nor addresses, only what the vault gives it: wrapped bytes
+and keyed digests. Every change is durable when its method returns. A rollback journal, not a
+write-ahead log: the log keeps what was destroyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from cloud_agent.errors import KeyEncryptionKeyError, RefusedError, StorageError
+from cloud_agent.storage import keys_schema
+from cloud_agent.storage.database import check_version
+from cloud_agent.storage.engine import open_writer
+from cloud_agent.storage.keys_schema import credential, owner_key, schema_version
+from cloud_agent.storage.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """One key of one owner, unreadable without the key-encryption key."""
+
+    id: bytes
+    owner: bytes
+    purpose: str
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """How a subject proves who they are. `confirmed`: the account's rows are durable."""
+
+    subject: bytes
+    email_hmac: bytes
+    password_hash: str
+    confirmed: bool
+
+
+class KeyStore(Protocol):
+    """What the vault needs of a store of keys."""
+
+    def kek_check(self) -> bytes | None:
+        """The known text under the key-encryption key; None in a new store."""
+
+    def set_kek_check(self, check: bytes) -> None:
+        """Keeps it, once."""
+
+    def add_keys(self, keys: Sequence[WrappedKey]) -> None:
+        """Adds keys; `StorageError` when an owner has one for that purpose."""
+
+    def keys_of(self, owner: bytes) -> list[WrappedKey]:
+        """All keys of an owner."""
+
+    def owners(self) -> set[bytes]:
+        """Every owner that has a key or a credential."""
+
+    def destroy(self, owners: Iterable[bytes]) -> None:
+        """Destroys keys and credentials of the owners, and every trace in the store's files."""
+
+    def add_credential(self, new: Credential) -> None:
+        """Adds a credential; `RefusedError` when the address has an account."""
+
+    def confirm_credential(self, subject: bytes) -> None:
+        """Marks that the account's rows are durable."""
+
+    def credential_by_email(self, email_hmac: bytes) -> Credential | None:
+        """The credential of an address."""
+
+    def credential_of(self, subject: bytes) -> Credential | None:
+        """The credential of a subject."""
+
+    def set_password_hash(self, subject: bytes, password_hash: str) -> None:
+        """Replaces the hash (newer parameters, or a new password)."""
+
+    def unconfirmed(self) -> list[bytes]:
+        """Subjects whose account was being made when the process ended."""
+
+    def close(self) -> None:
+        """Ends the store."""
+
+
+class SqliteKeyStore:
+    """The `KeyStore` in `keys.db`."""
+
+    def __init__(self, path: Path) -> None:
+        # EXTRA also syncs the folder after the journal is removed: a cut cannot bring it back.
+        engine = open_writer(path, journal="DELETE", synchronous="EXTRA")
+        self._writer = Writer(engine, name=path.stem)
+        try:
+            self._writer.call(_create_or_check)
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def kek_check(self) -> bytes | None:
+        """See `KeyStore`."""
+        query = sa.select(schema_version.c.kek_check)
+        found: bytes = self._writer.call(lambda c: c.execute(query).scalar_one())
+        return found or None
+
+    def set_kek_check(self, check: bytes) -> None:
+        """See `KeyStore`."""
+        if self.kek_check() is not None:
+            raise KeyEncryptionKeyError("the key database is bound to its key-encryption key")
+        self._execute(schema_version.update().values(kek_check=check))
+
+    def add_keys(self, keys: Sequence[WrappedKey]) -> None:
+        """See `KeyStore`."""
+        rows = [
+            {"id": key.id, "owner": key.owner, "purpose": key.purpose, "wrapped": key.wrapped}
+            for key in keys
+        ]
+        try:
+            self._writer.call(lambda c: c.execute(owner_key.insert(), rows))
+        except sa.exc.IntegrityError as error:
+            raise StorageError("this owner has its keys already") from error
+
+    def keys_of(self, owner: bytes) -> list[WrappedKey]:
+        """See `KeyStore`."""
+        query = sa.select(owner_key).where(owner_key.c.owner == owner)
+        rows = self._writer.call(lambda c: c.execute(query).all())
+        return [WrappedKey(row.id, row.owner, row.purpose, row.wrapped) for row in rows]
+
+    def owners(self) -> set[bytes]:
+        """See `KeyStore`."""
+        query = sa.union(sa.select(owner_key.c.owner), sa.select(credential.c.subject))
+        return set(self._writer.call(lambda c: c.execute(query).scalars().all()))
+
+    def destroy(self, owners: Iterable[bytes]) -> None:
+        """See `KeyStore`. VACUUM follows, because secure_delete leaves traces in page gaps."""
+        gone = list(owners)
+
+        def delete(connection: sa.Connection) -> None:
+            connection.execute(owner_key.delete().where(owner_key.c.owner.in_(gone)))
+            connection.execute(credential.delete().where(credential.c.subject.in_(gone)))
+
+        self._writer.call(delete)
+        self._writer.call_alone(lambda c: c.connection.driver_connection.execute("VACUUM"))  # type: ignore[union-attr]
+
+    def add_credential(self, new: Credential) -> None:
+        """See `KeyStore`."""
+        statement = credential.insert().values(
+            subject=new.subject,
+            email_hmac=new.email_hmac,
+            password_hash=new.password_hash,
+            confirmed=int(new.confirmed),
+        )
+        try:
+            self._execute(statement)
+        except sa.exc.IntegrityError as error:
+            raise RefusedError("this e-mail address has an account already") from error
+
+    def confirm_credential(self, subject: bytes) -> None:
+        """See `KeyStore`."""
+        where = credential.c.subject == subject
+        self._execute(credential.update().where(where).values(confirmed=1))
+
+    def credential_by_email(self, email_hmac: bytes) -> Credential | None:
+        """See `KeyStore`."""
+        return self._credential(credential.c.email_hmac == email_hmac)
+
+    def credential_of(self, subject: bytes) -> Credential | None:
+        """See `KeyStore`."""
+        return self._credential(credential.c.subject == subject)
+
+    def set_password_hash(self, subject: bytes, password_hash: str) -> None:
+        """See `KeyStore`."""
+        where = credential.c.subject == subject
+        self._execute(credential.update().where(where).values(password_hash=password_hash))
+
+    def unconfirmed(self) -> list[bytes]:
+        """See `KeyStore`."""
+        query = sa.select(credential.c.subject).where(credential.c.confirmed == 0)
+        return list(self._writer.call(lambda c: c.execute(query).scalars().all()))
+
+    def close(self) -> None:
+        """See `KeyStore`."""
+        self._writer.close()
+
+    def _execute(self, statement: sa.Executable) -> None:
+        self._writer.call(lambda c: c.execute(statement))
+
+    def _credential(self, where: sa.ColumnElement[bool]) -> Credential | None:
+        query = sa.select(credential).where(where)
+        row = self._writer.call(lambda c: c.execute(query).one_or_none())
+        if row is None:
+            return None
+        return Credential(row.subject, row.email_hmac, row.password_hash, bool(row.confirmed))
+
+
+def _create_or_check(connection: sa.Connection) -> None:
+    if not sa.inspect(connection).get_table_names():
+        keys_schema.metadata.create_all(connection)
+        values = {"version": keys_schema.SCHEMA_VERSION, "kek_check": b""}
+        connection.execute(schema_version.insert().values(values))
+        return
+    check_version(connection, schema_version, keys_schema.SCHEMA_VERSION)

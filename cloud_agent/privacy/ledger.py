@@ -1,0 +1,255 @@
+"""The ledger of erasures: an append-only, hash-chained text file that outlives every restore.
+
+One line a fact, each with the hash of the line before. It names nobody: an owner is the
+SHA-256 of a random id. Everything is kept in memory too, so that asking costs nothing:
+
+    ledger = Ledger(path)                      # LedgerError when the chain is broken
+    ledger.append([Tombstone(...), ...])       # durable on return
+    ledger.is_erased(device, epoch, handle)    # before any record is stored
+
+A last line without its newline is a write that was cut: nobody was told that it lasts, so it
+is dropped. Any other deviation is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final, NamedTuple
+
+from cloud_agent.config import PRIVATE_FILE_MODE
+from cloud_agent.errors import LedgerError
+from cloud_agent.privacy.files import sync_folder
+
+_VERSION: Final = 1
+_NO_HASH: Final = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An erasure was asked for; until `Finished` it is carried on at every start."""
+
+    kind: ClassVar[str] = "begun"
+    request: str  # hex of the random request id
+    at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerErased:
+    """Nothing of this owner may be stored or kept any more."""
+
+    kind: ClassVar[str] = "owner"
+    request: str
+    owner_hash: str
+    at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Records of this device, claim epoch and handle (None: all handles) come too late."""
+
+    kind: ClassVar[str] = "tombstone"
+    device: str
+    epoch: int
+    handle: int | None
+    owner_hash: str
+    at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The erasure was carried out in every store of the cloud."""
+
+    kind: ClassVar[str] = "finished"
+    request: str
+    at_s: int
+
+
+Entry = Begun | OwnerErased | Tombstone | Finished
+_KINDS: Final[dict[str, type[Entry]]] = {
+    kind.kind: kind for kind in (Begun, OwnerErased, Tombstone, Finished)
+}
+
+
+class Head(NamedTuple):
+    """How far the chain goes: number of lines, and the hash of the last."""
+
+    lines: int
+    last_hash: str
+
+
+def owner_hash(owner: bytes) -> str:
+    """The name of an owner in the ledger. Ids are random, so it cannot be guessed back."""
+    return hashlib.sha256(owner).hexdigest()
+
+
+class Ledger:
+    """The open ledger. Made when the file is not there; use from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `LedgerError` for a file that is not an unbroken chain."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._hashes: list[str] = []
+        self._entries: list[Entry] = []
+        self._owners: set[str] = set()
+        # Handles of (device, epoch); None among them stands for all.
+        self._tombstones: dict[tuple[str, int], set[int | None]] = {}
+        kept = _drop_torn_line(path)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, PRIVATE_FILE_MODE)
+        try:
+            self._load(kept)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Adds the entries in one write; they are durable on return, or `LedgerError`."""
+        with self._lock:
+            previous = self._hashes[-1]
+            hashes = []
+            lines = []
+            for entry in entries:
+                line, previous = _line({"kind": entry.kind, **asdict(entry)}, previous)
+                lines.append(line)
+                hashes.append(previous)
+            self._write(b"".join(lines))
+            self._hashes += hashes
+            for entry in entries:
+                self._remember(entry)
+
+    def is_erased(
+        self, device: str, epoch: int, handle: int, *, owner: bytes | None = None
+    ) -> bool:
+        """Whether a record of this origin, or for this owner, comes after an erasure."""
+        handles = self._tombstones.get((device, epoch), ())
+        if handle in handles or None in handles:
+            return True
+        return owner is not None and self.is_owner_erased(owner)
+
+    def is_owner_erased(self, owner: bytes) -> bool:
+        """Whether this subject or tray was erased."""
+        return owner_hash(owner) in self._owners
+
+    def unfinished(self) -> list[str]:
+        """Requests (hex) that were begun and not finished, oldest first."""
+        finished = {entry.request for entry in self._entries if isinstance(entry, Finished)}
+        return [
+            entry.request
+            for entry in self._entries
+            if isinstance(entry, Begun) and entry.request not in finished
+        ]
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, oldest first."""
+        return iter(tuple(self._entries))
+
+    def head(self) -> Head:
+        """The end of the chain, for a database to remember."""
+        with self._lock:
+            return Head(len(self._hashes), self._hashes[-1])
+
+    def continues(self, seen: Head) -> bool:
+        """Whether this ledger is the one that had the head `seen`, then or later."""
+        with self._lock:
+            known = 1 <= seen.lines <= len(self._hashes)
+            return known and self._hashes[seen.lines - 1] == seen.last_hash
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _load(self, content: bytes) -> None:
+        if not content:
+            first = {"kind": "ledger", "version": _VERSION, "id": secrets.token_hex(16)}
+            line, line_hash = _line(first, _NO_HASH)
+            self._write(line)
+            sync_folder(self._path.parent)
+            self._hashes.append(line_hash)
+            return
+        previous = _NO_HASH
+        for number, line in enumerate(content.splitlines(), start=1):
+            body, previous = _check(line, previous, number)
+            self._hashes.append(previous)
+            if number == 1:
+                _check_header(body)
+            else:
+                self._remember(_entry(body, number))
+
+    def _write(self, data: bytes) -> None:
+        size = os.fstat(self._descriptor).st_size
+        try:
+            written = os.write(self._descriptor, data)
+            if written != len(data):
+                raise OSError(f"{written} of {len(data)} bytes written")  # noqa: TRY301 # one way to undo
+            os.fsync(self._descriptor)
+        except OSError as error:
+            # Half a line must not stay in front of the next one.
+            os.ftruncate(self._descriptor, size)
+            raise LedgerError(f"the ledger cannot be written: {error}") from error
+
+    def _remember(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        if isinstance(entry, OwnerErased):
+            self._owners.add(entry.owner_hash)
+        elif isinstance(entry, Tombstone):
+            key = (entry.device, entry.epoch)
+            # A new set: readers in other threads hold no lock.
+            self._tombstones[key] = self._tombstones.get(key, set()) | {entry.handle}
+
+
+def _line(body: dict[str, Any], previous: str) -> tuple[bytes, str]:
+    """The line of `body` after `previous`, and its hash."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    line_hash = hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
+    return f"{line_hash} {text}\n".encode(), line_hash
+
+
+def _check(line: bytes, previous: str, number: int) -> tuple[dict[str, Any], str]:
+    try:
+        claimed, text = line.decode().split(" ", 1)
+        body = json.loads(text)
+    except ValueError as error:
+        raise LedgerError(f"line {number} of the ledger cannot be read") from error
+    expected = hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
+    if claimed != expected or not isinstance(body, dict):
+        raise LedgerError(f"the ledger was changed at line {number}: nothing may run on it")
+    return body, expected
+
+
+def _check_header(body: dict[str, Any]) -> None:
+    if body.get("kind") != "ledger" or body.get("version") != _VERSION:
+        raise LedgerError("the ledger is of a version that this Tare does not know")
+
+
+def _entry(body: dict[str, Any], number: int) -> Entry:
+    kind = _KINDS.get(str(body.pop("kind", "")))
+    try:
+        if kind is None:
+            raise TypeError  # noqa: TRY301 # the same answer as for wrong fields
+        return kind(**body)
+    except TypeError as error:
+        raise LedgerError(f"line {number} of the ledger is not known to this Tare") from error
+
+
+def _drop_torn_line(path: Path) -> bytes:
+    """The complete lines of the file; what a cut left behind them is removed."""
+    if not path.exists():
+        return b""
+    content = path.read_bytes()
+    kept = content[: content.rfind(b"\n") + 1]
+    if kept != content:
+        with path.open("r+b") as stream:
+            stream.truncate(len(kept))
+            stream.flush()
+            os.fsync(stream.fileno())
+    return kept

@@ -1,0 +1,1 @@
+"""Readings of owners: stored encrypted, listed with the time that they were taken."""

@@ -1,0 +1,126 @@
+"""One open installation: its databases, vault, ledger and clock, behind the folder's lock.
+
+The server holds one for as long as it runs; a command that finds no server opens one for
+itself. Whoever has a `Service` has everything; nothing else opens the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Self
+
+import sqlalchemy as sa
+
+from cloud_agent.config import DataFolder, FolderLock
+from cloud_agent.errors import LedgerError
+from cloud_agent.privacy.ledger import Head, Ledger
+from cloud_agent.privacy.vault import Vault
+from cloud_agent.storage import Database, Writer, schema
+from cloud_agent.storage.engine import Synchronous
+
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], int]
+
+
+def unix_time_s() -> int:
+    """The system's clock in whole Unix seconds."""
+    return int(time.time())
+
+
+class Service:
+    """What the operations work on. `now()` is whole Unix seconds; tests give their own."""
+
+    def __init__(
+        self,
+        *,
+        folder: DataFolder,
+        database: Database,
+        vault: Vault,
+        ledger: Ledger,
+        now: Clock,
+        resources: ExitStack,
+    ) -> None:
+        self.folder: Final = folder
+        self.database: Final = database
+        self.vault: Final = vault
+        self.ledger: Final = ledger
+        self.now: Final = now
+        # Called with a device id, in the event loop, after an order for it became durable.
+        self.outbox_listeners: Final[list[Callable[[str], None]]] = []
+        self._resources = resources
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def open(
+        cls,
+        root: Path | None = None,
+        *,
+        now: Clock = unix_time_s,
+        synchronous: Synchronous = "FULL",
+    ) -> Self:
+        """Makes what is missing and opens everything.
+
+        Raises `BusyError` when another process has the folder, `LedgerError`,
+        `KeyEncryptionKeyError` or `StorageError` when a part is damaged or does not fit.
+        """
+        folder = DataFolder.choose(root)
+        with ExitStack() as opening:
+            folder.create()
+            opening.callback(FolderLock(folder).release)
+            ledger = Ledger(folder.ledger)
+            opening.callback(ledger.close)
+            vault = Vault.open(folder)
+            opening.callback(vault.close)
+            database = Database(folder.database, synchronous=synchronous)
+            opening.callback(database.close)
+            _check_ledger(database, ledger)
+            return cls(
+                folder=folder,
+                database=database,
+                vault=vault,
+                ledger=ledger,
+                now=now,
+                resources=opening.pop_all(),
+            )
+
+    @property
+    def writer(self) -> Writer:
+        """The one writer of the main database."""
+        return self.database.writer
+
+    def bind_loop(self) -> None:
+        """Says that the running event loop is where `outbox_listeners` are called."""
+        self._loop = asyncio.get_running_loop()
+
+    def announce_orders(self, device: str) -> None:
+        """Tells the listeners of a durable new order; from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            for listener in tuple(self.outbox_listeners):
+                self._loop.call_soon_threadsafe(listener, device)
+
+    def close(self) -> None:
+        """Finishes what is queued and closes everything, the lock last."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _check_ledger(database: Database, ledger: Ledger) -> None:
+    """Refuses a ledger that is older than the database: erased people would come back."""
+    query = sa.select(schema.ledger_head.c.lines, schema.ledger_head.c.last_hash)
+    with database.reading() as connection:
+        row = connection.execute(query).one_or_none()
+    if row is not None and not ledger.continues(Head(row.lines, row.last_hash)):
+        raise LedgerError(
+            "the ledger is older than the database, or another one: put the newest one back"
+        )
