@@ -1,0 +1,1 @@
+SRC_USERMOD_LIB_C += $(USERMOD_DIR)/clock.c
