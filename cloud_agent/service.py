@@ -16,6 +16,8 @@ from typing import Final, Self
 
 import sqlalchemy as sa
 
+from cloud_agent.accounts import accounts
+from cloud_agent.accounts.attempts import Attempts
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.errors import LedgerError
 from cloud_agent.privacy.ledger import Head, Ledger
@@ -51,6 +53,7 @@ class Service:
         self.vault: Final = vault
         self.ledger: Final = ledger
         self.now: Final = now
+        self.attempts: Final = Attempts()
         # Called with a device id, in the event loop, after an order for it became durable.
         self.outbox_listeners: Final[list[Callable[[str], None]]] = []
         self._resources = resources
@@ -80,6 +83,7 @@ class Service:
             database = Database(folder.database, synchronous=synchronous)
             opening.callback(database.close)
             _check_ledger(database, ledger)
+            accounts.finish_openings(database, vault)
             return cls(
                 folder=folder,
                 database=database,
