@@ -12,7 +12,8 @@ from protocol.errors import AuthenticityError, CoseError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 TAG_MAC0 = 17
 TAG_SIGN1 = 18
@@ -76,8 +77,8 @@ def parse_mac0(data: bytes) -> Message:
 
 
 def sign1(
-    protected: dict[object, object],
-    unprotected: dict[object, object],
+    protected: "Mapping[Any, object]",
+    unprotected: "Mapping[Any, object]",
     payload: bytes,
     external_aad: bytes,
     sign: "Callable[[bytes], bytes]",
@@ -88,7 +89,9 @@ def sign1(
     return cbor.encode(cbor.Tag(TAG_SIGN1, [raw, unprotected, payload, seal]))
 
 
-def mac0(protected: dict[object, object], payload: bytes, external_aad: bytes, key: bytes) -> bytes:
+def mac0(
+    protected: "Mapping[Any, object]", payload: bytes, external_aad: bytes, key: bytes
+) -> bytes:
     """Return a tagged COSE_Mac0 with HMAC 256/256 and nothing unprotected."""
     raw = cbor.encode(protected) if protected else b""
     seal = mac.hmac_sha256(key, mac_structure(raw, external_aad, payload))
