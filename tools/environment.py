@@ -91,7 +91,8 @@ def enter(arguments: Sequence[str]) -> None:
 
 def _wanted_stamp() -> dict[str, str]:
     base = hashlib.sha256()
-    for part in (sys.version, sys._base_executable, str(ROOT)):  # type: ignore[attr-defined]  # noqa: SLF001
+    # The prefix, not the executable: started from inside .venv it has another name.
+    for part in (sys.version, sys.base_prefix, str(ROOT)):
         base.update(part.encode() + b"\0")
     for lock in (LOCK, STUBS_LOCK):
         base.update(lock.read_bytes())

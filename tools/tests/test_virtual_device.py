@@ -1,0 +1,157 @@
+"""The virtual device's power and port, with a small program of our own in place of the firmware."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import serial
+
+from tools import virtual_device
+from tools.errors import ToolError
+from tools.virtual_device import RESET_CODE, VirtualDevice
+
+# Answers each line; "die N" ends the program, "flood" talks without being asked.
+_PROGRAM = """
+import sys
+print("boot", sys.argv[1:])
+while True:
+    line = sys.stdin.readline()
+    if not line:
+        sys.exit(1)
+    words = line.split()
+    if words[:1] == ["die"]:
+        sys.exit(int(words[1]))
+    if words[:1] == ["flood"]:
+        for number in range(20000):
+            print("flood", number)
+    print("got", line.strip())
+"""
+
+_HOST = """
+import time
+from pathlib import Path
+from tools import virtual_device
+virtual_device._ENTRY = Path({program!r})
+device = virtual_device.VirtualDevice(Path({flash!r}))
+device.start()
+print(device._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The program in place of the firmware's entry."""
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    monkeypatch.setattr(virtual_device, "_ENTRY", program)
+    return program
+
+
+@pytest.fixture
+def device(tmp_path: Path, program: Path) -> Iterator[VirtualDevice]:
+    assert program.exists()
+    device = VirtualDevice(tmp_path / "flash", options=["--fast"])
+    yield device
+    device.close()
+
+
+@pytest.fixture
+def port(device: VirtualDevice) -> Iterator[serial.Serial]:
+    """The open port of a device that has just been switched on (opening drops old output)."""
+    with serial.Serial(device.port, timeout=10) as port:
+        device.start()
+        yield port
+
+
+def _expect(port: serial.Serial, wanted: str) -> list[str]:
+    seen: list[str] = []
+    while not seen or wanted not in seen[-1]:
+        line = port.readline().decode()
+        assert line, f"{wanted!r} did not come; last seen: {seen[-3:]}"
+        seen.append(line.rstrip("\n"))
+    return seen
+
+
+def test_the_port_is_a_serial_line_without_echo(port: serial.Serial, tmp_path: Path) -> None:
+    boot = _expect(port, "boot")[-1]
+    assert str(tmp_path / "flash") in boot
+    assert "--fast" in boot
+    port.write(b"hello\n")
+    assert _expect(port, "got") == ["got hello"]
+
+
+def test_a_power_cut_keeps_the_port_and_loses_what_was_sent_meanwhile(
+    device: VirtualDevice, port: serial.Serial
+) -> None:
+    _expect(port, "boot")
+    device.kill()
+    assert not device.running
+    port.write(b"nobody hears\n")
+    device.start()
+    _expect(port, "boot")
+    port.write(b"again\n")
+    assert _expect(port, "got") == ["got again"]
+
+
+def test_a_reset_starts_the_program_again(device: VirtualDevice, port: serial.Serial) -> None:
+    _expect(port, "boot")
+    port.write(b"die %d\n" % RESET_CODE)
+    _expect(port, "boot")
+    assert device.resets == 1
+    assert device.running
+
+
+def test_a_program_that_ends_otherwise_stays_down(
+    device: VirtualDevice, port: serial.Serial
+) -> None:
+    _expect(port, "boot")
+    port.write(b"die 9\n")
+    assert device.wait(10) == 9
+    assert not device.running
+
+
+def test_nobody_listening_does_not_stop_the_device(
+    device: VirtualDevice, port: serial.Serial
+) -> None:
+    _expect(port, "boot")
+    port.write(b"flood\n")
+    deadline_s = time.monotonic() + 20
+    while "got flood" not in device.recent_output():
+        assert time.monotonic() < deadline_s, "the device was stopped by its own output"
+        time.sleep(0.05)
+    port.reset_input_buffer()
+    port.write(b"still there\n")
+    assert _expect(port, "got still there")
+
+
+def _is_alive(pid: int) -> bool:
+    """In a container without an init process nobody collects what ended: state Z."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_the_device_ends_when_its_host_is_killed(tmp_path: Path, program: Path) -> None:
+    script = tmp_path / "host.py"
+    script.write_text(_HOST.format(program=str(program), flash=str(tmp_path / "flash")))
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as host:
+        assert host.stdout is not None
+        device_pid = int(host.stdout.readline())
+        assert Path(f"/proc/{device_pid}").exists()
+        host.kill()
+    deadline_s = time.monotonic() + 10
+    while _is_alive(device_pid):
+        assert time.monotonic() < deadline_s, "the device outlived its host"
+        time.sleep(0.05)
+
+
+def test_it_is_not_started_twice(device: VirtualDevice) -> None:
+    device.start()
+    with pytest.raises(ToolError, match="on already"):
+        device.start()
