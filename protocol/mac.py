@@ -10,6 +10,9 @@ from protocol.errors import ProtocolError
 
 DIGEST_SIZE = 32
 _BLOCK_SIZE = 64
+# One exclusive or of big integers: byte by byte it takes a device longer than the hashing.
+_INNER_PAD = int.from_bytes(b"\x36" * _BLOCK_SIZE, "big")
+_OUTER_PAD = int.from_bytes(b"\x5c" * _BLOCK_SIZE, "big")
 
 
 def sha256(data: bytes) -> bytes:
@@ -21,10 +24,10 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """Return HMAC-SHA-256 (RFC 2104) of `message`, 32 bytes."""
     if len(key) > _BLOCK_SIZE:
         key = sha256(key)
-    padded = key + bytes(_BLOCK_SIZE - len(key))
-    inner = hashlib.sha256(bytes([byte ^ 0x36 for byte in padded]))
+    padded = int.from_bytes(key + bytes(_BLOCK_SIZE - len(key)), "big")
+    inner = hashlib.sha256((padded ^ _INNER_PAD).to_bytes(_BLOCK_SIZE, "big"))
     inner.update(message)
-    outer = hashlib.sha256(bytes([byte ^ 0x5C for byte in padded]))
+    outer = hashlib.sha256((padded ^ _OUTER_PAD).to_bytes(_BLOCK_SIZE, "big"))
     outer.update(inner.digest())
     return outer.digest()
 

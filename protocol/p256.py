@@ -62,7 +62,7 @@ def sign(private: bytes, digest: bytes, extra: bytes = b"", *, low_s: bool = Tru
     scalar = _scalar(private)
     if len(digest) != mac.DIGEST_SIZE:
         raise CurveError("digest-size")
-    nonces = _Nonces(private, digest, extra)
+    nonces = Nonces(private, digest, extra)
     hashed = int.from_bytes(digest, "big") % N
     while True:
         nonce = nonces.take()
@@ -101,7 +101,7 @@ def is_low_s(signature: bytes) -> bool:
     return len(signature) == SIGNATURE_SIZE and signature[32:] <= _HALF_N_BYTES
 
 
-class _Nonces:
+class Nonces:
     """The generator of RFC 6979 section 3.2 with the additional data of section 3.6."""
 
     def __init__(self, private: bytes, digest: bytes, extra: bytes) -> None:
