@@ -22,6 +22,8 @@ VOID = 3
 _TRIMMED = 16
 _DATED = 17
 _BOUNDED = 18
+_BEGINS = 19
+_RECORDS = (READING, RECEIPT, VOID)
 
 _MAX_READINGS = 32
 _MAX_RECEIPTS = 16
@@ -114,13 +116,13 @@ class Journal:
 
     def date(self, clock_epoch: int, zero: int) -> None:
         """Note at which wall time a clock epoch began."""
-        self._append(_DATED, [clock_epoch, zero], 0)
         self._dates[clock_epoch] = [clock_epoch, zero]
+        self._append(_DATED, [clock_epoch, zero], 0)
 
     def bound(self, clock_epoch: int, earliest: int, latest: int) -> None:
         """Note between which wall times a clock epoch began that can no longer be dated."""
-        self._append(_BOUNDED, [clock_epoch, earliest, latest], 0)
         self._dates[clock_epoch] = [clock_epoch, earliest, latest]
+        self._append(_BOUNDED, [clock_epoch, earliest, latest], 0)
 
     def undated(self) -> dict[int, int]:
         """Return the clock epochs of kept readings that have no date yet.
@@ -151,21 +153,47 @@ class Journal:
         return run
 
     def wipe(self) -> None:
-        """Replace all kept records by voids and leave no byte of any record in flash.
-
-        The voids are written before anything is erased; a cut in between is finished by the
-        next start.
-        """
+        """Replace all kept records by voids and leave no byte of any record in flash."""
         if self._ring.sectors and self._ring.free == 0:
             # The oldest sector must make room; what it held reads as void already (`_records`).
             self._ring.sectors.pop(0)
         self._open()
-        first = self.oldest
-        while first < self.next_sequence:
-            count = min(_MAX_VOIDS, self.next_sequence - first)
+        begin = self._ring.sectors[-1].generation
+        self._append_voids(self.oldest, self.next_sequence)
+        self._begin_at(begin)
+
+    def erase(self, handle: int) -> bool:
+        """Replace the kept readings of one person by voids and leave no byte of them in flash.
+
+        All other records are copied, so this needs as much room as they take: False without it.
+        """
+        old = list(self._ring.sectors)
+        if self._ring.free <= len(old):
+            return False
+        self._open()
+        begin = self._ring.sectors[-1].generation
+        for kind, sequence, body in self._records(self.oldest, old):
+            if kind == VOID:
+                self._append_voids(sequence, sequence + body[1])
+            elif kind == READING and body[2] == handle:
+                self._append_voids(sequence, sequence + 1)
+            else:
+                self._append(kind, body, 0)
+        for date in self._dates.values():
+            self._append(_DATED if len(date) == 2 else _BOUNDED, list(date), 0)
+        self._begin_at(begin)
+        return True
+
+    def _append_voids(self, first: int, end: int) -> None:
+        while first < end:
+            count = min(_MAX_VOIDS, end - first)
             self._append(VOID, [first, count], 0)
             first += count
-        self._ring.erase_others()
+
+    def _begin_at(self, generation: int) -> None:
+        """Let the journal begin with a sector, and erase all before it; a start finishes that."""
+        self._append(_BEGINS, [generation], 0)
+        self._ring.erase_before(generation)
 
     def _append_record(self, kind: int, body: list[object], reserve: int) -> int:
         self._append(kind, body, reserve)
@@ -195,55 +223,50 @@ class Journal:
             sectors.pop(0)
 
     def _recover(self) -> None:
-        sectors = self._ring.sectors
-        if not sectors:
-            return
-        entries = self._ring.entries(sectors[-1])
-        self.next_sequence = max(1, sectors[-1].base)
-        for kind, raw in entries:
-            if kind in {READING, RECEIPT, VOID}:
-                first, count = _range(kind, cbor.decode(raw))
-                self.next_sequence = max(self.next_sequence, first + count)
-        if _is_wiped(entries, sectors[-1].base):
-            self._ring.erase_others()
-        self.oldest = self._find_oldest()
+        """Find out what is kept, and finish an erasure that was cut."""
+        settled = begin = 0
+        for sector in self._ring.sectors:
+            self.next_sequence = max(self.next_sequence, sector.base)
+            newest = sector is self._ring.sectors[-1]
+            for kind, raw in self._ring.entries(sector):
+                if kind in _RECORDS and not newest:
+                    continue  # the next sector's base says it, without decoding
+                body: Any = cbor.decode(raw)
+                if kind in _RECORDS:
+                    first, count = _range(kind, body)
+                    self.next_sequence = max(self.next_sequence, first + count)
+                elif kind == _TRIMMED:
+                    settled = max(settled, body[0])
+                elif kind in {_DATED, _BOUNDED}:
+                    self._dates[body[0]] = body
+                elif kind == _BEGINS:
+                    begin = max(begin, body[0])
+        if begin and self._ring.sectors[0].generation < begin:
+            self._ring.erase_before(begin)
+        self.oldest = settled + 1 if settled else self._first_sequence()
         self.next_sequence = max(self.next_sequence, self.oldest)
         self._drop_settled_sectors()
-        self._read_dates()
 
-    def _find_oldest(self) -> int:
-        for sector in reversed(self._ring.sectors):
-            settled = 0
-            for kind, raw in self._ring.entries(sector):
-                if kind == _TRIMMED:
-                    mark: Any = cbor.decode(raw)
-                    settled = max(settled, mark[0])
-            if settled:
-                return settled + 1
-        # Nothing was ever settled, or a cut came right after the sector with the mark was erased.
+    def _first_sequence(self) -> int:
+        """Where nothing was settled yet, or a cut came between erasing the mark and its copy."""
         for sector in self._ring.sectors:
             for kind, raw in self._ring.entries(sector):
-                if kind in {READING, RECEIPT, VOID}:
+                if kind in _RECORDS:
                     return _range(kind, cbor.decode(raw))[0]
         return self.next_sequence
 
-    def _read_dates(self) -> None:
-        for sector in self._ring.sectors:
-            for kind, raw in self._ring.entries(sector):
-                if kind in {_DATED, _BOUNDED}:
-                    date: Any = cbor.decode(raw)
-                    self._dates[date[0]] = date
-
-    def _records(self, start: int) -> "Iterator[tuple[int, int, Any]]":
+    def _records(
+        self, start: int, sectors: "list[Sector] | None" = None
+    ) -> "Iterator[tuple[int, int, Any]]":
         """Yield (kind, first sequence, body) from `start` on, without gaps.
 
         What should be there and is not (flash that went bad, an erasure that was cut) comes as
         a void: the cloud is told, rather than left to wait for it.
         """
         expected = start
-        for sector in self._from_sector(start):
+        for sector in self._from_sector(start) if sectors is None else sectors:
             for kind, raw in self._ring.entries(sector):
-                if kind not in {READING, RECEIPT, VOID}:
+                if kind not in _RECORDS or (kind != VOID and _sequence(raw) < expected):
                     continue
                 body = cbor.decode(raw)
                 first, count = _range(kind, body)
@@ -272,14 +295,10 @@ def _range(kind: int, body: "Any") -> tuple[int, int]:
     return (body[0], body[1]) if kind == VOID else (body[0], 1)
 
 
-def _is_wiped(entries: list[tuple[int, bytes]], base: int) -> bool:
-    """Tell whether a sector began with the voids of an erasure: they end where it begins."""
-    for kind, raw in entries:
-        if kind == VOID:
-            first, count = _range(kind, cbor.decode(raw))
-            if first + count == base:
-                return True
-    return False
+def _sequence(raw: bytes) -> int:
+    """Read the first number of a record alone: what lies before a batch is not worth decoding."""
+    info = raw[1] & 31
+    return info if info < 24 else int.from_bytes(raw[2 : 2 + (1 << (info - 24))], "big")
 
 
 def _begin(kind: int, sequence: int, body: "Any") -> Batch:

@@ -84,7 +84,8 @@ class Ring:
     def append(self, kind: int, body: bytes) -> bool:
         """Write one entry and read it back; False when the sector has no good place left."""
         head = struct.pack("<BBH", _MARK, kind, len(body))
-        checksum = _checksum(self.sectors[-1].generation, head, body)
+        generation = struct.pack("<I", self.sectors[-1].generation)
+        checksum = binascii.crc32(head + generation + body) & 0xFFFFFFFF
         entry = flash_map.padded(head + struct.pack("<I", checksum) + body)
         for _ in range(_ATTEMPTS):
             if not self.fits(len(body)):
@@ -98,24 +99,24 @@ class Ring:
     def entries(self, sector: Sector) -> list[tuple[int, bytes]]:
         """Return (kind, body) of the entries of one sector whose checksum holds, in order."""
         data = self._flash.read(self._address(sector.index), flash_map.SECTOR)
+        generation = struct.pack("<I", sector.generation)
         found = []
         at = _HEADER_SIZE
-        while at <= flash_map.SECTOR - flash_map.UNIT:
-            body = _entry_at(data, at, sector.generation)
-            if body is None:
-                at += flash_map.UNIT
-                continue
-            found.append((data[at + 1], body))
-            at += (_ENTRY_HEAD + len(body) + flash_map.UNIT - 1) // flash_map.UNIT * flash_map.UNIT
+        while at < flash_map.SECTOR:
+            end = _end_of_entry(data, at, generation) if data[at] == _MARK else 0
+            if end:
+                found.append((data[at + 1], data[at + _ENTRY_HEAD : end]))
+            # What is torn or erased is passed over unit by unit.
+            at = (max(end, at + 1) + flash_map.UNIT - 1) // flash_map.UNIT * flash_map.UNIT
         return found
 
-    def erase_others(self) -> None:
-        """Erase every sector but the one being written, whatever lies there."""
-        newest = self.sectors[-1]
+    def erase_before(self, generation: int) -> None:
+        """Erase every sector that is not of this generation or a later one, whatever lies there."""
+        self.sectors[:] = [each for each in self.sectors if each.generation >= generation]
+        keep = {each.index for each in self.sectors}
         for index in range(self._count):
-            if index != newest.index and not self._is_erased(index):
+            if index not in keep and not self._is_erased(index):
                 self._flash.erase(self._first + index)
-        self.sectors[:] = [newest]
 
     def _address(self, index: int) -> int:
         return (self._first + index) * flash_map.SECTOR
@@ -144,17 +145,11 @@ class Ring:
         return data == b"\xff" * flash_map.SECTOR
 
 
-def _entry_at(data: bytes, at: int, generation: int) -> bytes | None:
-    mark, _, length, checksum = struct.unpack(_ENTRY, data[at : at + _ENTRY_HEAD])
+def _end_of_entry(data: bytes, at: int, generation: bytes) -> int:
+    """Return where the entry at `at` ends, 0 when its checksum does not hold."""
+    _, _, length, checksum = struct.unpack_from(_ENTRY, data, at)
     start = at + _ENTRY_HEAD
-    if mark != _MARK or start + length > flash_map.SECTOR:
-        return None
-    body = data[start : start + length]
-    if checksum != _checksum(generation, data[at : at + 4], body):
-        return None
-    return body
-
-
-def _checksum(generation: int, head: bytes, body: bytes) -> int:
-    checksum = binascii.crc32(struct.pack("<I", generation), binascii.crc32(head))
-    return binascii.crc32(body, checksum) & 0xFFFFFFFF
+    if start + length > flash_map.SECTOR:
+        return 0
+    whole = data[at : at + 4] + generation + data[start : start + length]
+    return start + length if checksum == binascii.crc32(whole) & 0xFFFFFFFF else 0

@@ -170,3 +170,31 @@ def test_a_record_that_went_bad_is_told_as_a_void():
     assert again.batch(1).last == 2
     assert (again.batch(3).first, again.batch(3).count) == (3, 1)
     assert again.next_sequence == 6
+
+
+def test_erasing_one_person_keeps_the_others():
+    memory = Memory(_SIZE)
+    journal = _journal(memory)
+    for number in range(30):
+        secret = [0x0BADCAFE] if number % 3 == 0 else [number]
+        journal.append_reading(1, 1 if number % 3 == 0 else 2, 1, [1_790_000_000, 1, secret])
+    journal.append_reading(1, 2, 9, _reading(1, 5, 17))
+    journal.date(9, 1_790_000_000)
+    journal.trim(3)
+    assert b"\x0b\xad\xca\xfe" in bytes(memory.data), "the scan can see it"
+    assert journal.erase(1)
+    assert b"\x0b\xad\xca\xfe" not in bytes(memory.data)
+    for one in (journal, _journal(memory)):
+        assert (one.oldest, one.next_sequence) == (4, 32)
+        assert (one.batch(0).kind, one.batch(0).count) == (VOID, 1)
+        assert (one.batch(5).handle, one.batch(5).items) == (
+            2, [[1_790_000_000, 1, [4]], [1_790_000_000, 1, [5]]])
+        assert one.date_of(9) == (1_790_000_000, 1_790_000_000)
+
+
+def test_erasing_one_person_without_room_for_a_copy_says_so():
+    memory = Memory(_SIZE)
+    journal = _journal(memory)
+    _fill(journal)
+    assert journal.erase(1) is False
+    assert _journal(memory).kept == journal.kept

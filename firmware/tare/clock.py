@@ -1,0 +1,85 @@
+"""The device's time: seconds in a clock epoch, and the wall time of its beginning once known.
+
+Pure: `now_ms` is always the board's monotonic time, which runs through resets as long as the
+retained memory is valid. The only wall time that is believed is that of a welcome (SPEC 9).
+"""
+
+import binascii
+
+from protocol import cbor
+from protocol.errors import CborError
+from tare import version
+from tare.errors import JournalFullError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tare.journal import Journal
+
+_CRC_SIZE = 4
+
+
+class Clock:
+    """Clock epoch `epoch` began at `start_ms` of monotonic time; `zero_s` is its wall time."""
+
+    def __init__(self, epoch: int, start_ms: int, zero_s: int | None = None) -> None:
+        self.epoch = epoch
+        self.zero_s = zero_s
+        self._start_ms = start_ms
+
+    def seconds(self, now_ms: int) -> int:
+        """Seconds since the clock epoch began."""
+        return (now_ms - self._start_ms) // 1000
+
+    def wall(self, now_ms: int) -> int | None:
+        """The time (Unix seconds), None as long as it is not known."""
+        return None if self.zero_s is None else self.zero_s + self.seconds(now_ms)
+
+    def learn(self, time_s: int, sent_ms: int, received_ms: int) -> bool:
+        """Take the time of a welcome, as of the middle of its round trip.
+
+        False, and nothing changes, for a time before this firmware was built.
+        """
+        if time_s < version.BUILD_TIME_S:
+            return False
+        middle_ms = (sent_ms + received_ms) // 2
+        self.zero_s = time_s - self.seconds(middle_ms)
+        return True
+
+    def retain(self) -> bytes:
+        """What must survive a reset in the retained memory, with a checksum."""
+        raw = cbor.encode([self.epoch, self._start_ms, self.zero_s])
+        return raw + (binascii.crc32(raw) & 0xFFFFFFFF).to_bytes(_CRC_SIZE, "big")
+
+
+def continued(retained: bytes, epoch: int, now_ms: int) -> Clock | None:
+    """Return the clock that went on through a reset, None when there is any doubt."""
+    raw, checksum = retained[:-_CRC_SIZE], retained[-_CRC_SIZE:]
+    if not raw or binascii.crc32(raw) & 0xFFFFFFFF != int.from_bytes(checksum, "big"):
+        return None
+    try:
+        item = cbor.decode(raw)
+    except CborError:
+        return None
+    if not isinstance(item, list) or len(item) != 3 or item[0] != epoch or item[1] > now_ms:
+        return None
+    return Clock(item[0], item[1], item[2])
+
+
+def date_readings(journal: "Journal", clock: Clock, last_known_s: int) -> None:
+    """Date the kept readings that were taken before the time was known (SPEC 9.2, 9.3).
+
+    Those of the running epoch get its beginning. An epoch that ended undated began after the
+    last time known before it, and so early that its last reading came before the running epoch.
+    Every welcome leaves no epoch undated: so `last_known_s` came before each one that is.
+    """
+    if clock.zero_s is None:
+        return
+    earliest = max(last_known_s, version.BUILD_TIME_S)
+    for epoch, longest_s in journal.undated().items():
+        try:
+            if epoch == clock.epoch:
+                journal.date(epoch, clock.zero_s)
+            else:
+                journal.bound(epoch, earliest, max(earliest, clock.zero_s - longest_s))
+        except JournalFullError:
+            pass  # known until the next reset at least, and then found again

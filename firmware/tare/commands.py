@@ -1,0 +1,104 @@
+"""The cloud's orders: stored whole, acted on, answered with a receipt, forgotten (SPEC 6).
+
+Every action may happen twice without harm, because after a power cut `finish` does the stored
+command again. Pure but for the flash behind state and journal; who calls `obey` has checked the
+signature and that this connection was welcomed.
+"""
+
+from protocol import frame
+from protocol.command import Claim, Command, Erase, People, Person, Release
+from protocol.errors import MessageError
+from tare.errors import JournalFullError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tare.journal import Journal
+    from tare.state import State
+
+
+class Commands:
+    """Carries out commands on a state and a journal."""
+
+    def __init__(self, state: "State", journal: "Journal") -> None:
+        self._state = state
+        self._journal = journal
+
+    def obey(self, command: Command, now_s: int) -> bool:
+        """Store and carry out an authentic command; False when it is old or expired.
+
+        False also while an earlier one is unfinished for want of room: the cloud repeats.
+        """
+        if command.counter <= self._state.command_counter or now_s >= command.expires_s:
+            return False
+        if self._state.pending is not None:
+            return False
+        self._state.command_counter = command.counter
+        self._state.pending = command.encode()
+        self._state.save()
+        self.finish()
+        return True
+
+    def finish(self) -> bool:
+        """Carry out the stored command, if there is one; False when its receipt has no room."""
+        if self._state.pending is None:
+            return True
+        command = Command.parse(self._state.pending)
+        outcome = self._act(command)
+        try:
+            self._journal.append_receipt([command.counter, command.verb, outcome])
+        except JournalFullError:
+            return False
+        self._state.pending = None
+        # Without trace: the command held people, and so may the state before it.
+        self._state.save_without_trace()
+        return True
+
+    def _act(self, command: Command) -> int:
+        try:
+            order = command.order()
+        except MessageError:
+            return frame.OUTCOME_ARGUMENTS_REFUSED
+        if order is None:
+            return frame.OUTCOME_UNKNOWN_VERB
+        if isinstance(order, Claim):
+            return self._claim(order)
+        if isinstance(order, People):
+            return self._people(order)
+        if isinstance(order, Erase) and order.handle is not None:
+            return self._erase_person(order.handle)
+        if isinstance(order, (Erase, Release)):
+            return self._erase_everything()
+        return frame.OUTCOME_UNKNOWN_VERB
+
+    def _claim(self, order: Claim) -> int:
+        if self._state.claim_epoch not in {0, order.epoch}:
+            return frame.OUTCOME_ARGUMENTS_REFUSED
+        self._state.claim_epoch = order.epoch
+        self._state.people = self._with_learnt(order.people)
+        return frame.OUTCOME_DONE
+
+    def _people(self, order: People) -> int:
+        if self._state.claim_epoch == 0:
+            return frame.OUTCOME_ARGUMENTS_REFUSED
+        self._state.people = self._with_learnt(order.people)
+        return frame.OUTCOME_DONE
+
+    def _with_learnt(self, people: list[Person]) -> list[Person]:
+        """Keep what was learnt about a person whom the cloud names without a weight."""
+        learnt = {person.handle: person.reference_g for person in self._state.people}
+        for person in people:
+            if person.reference_g == 0:
+                person.reference_g = learnt.get(person.handle, 0)
+        return people
+
+    def _erase_person(self, handle: int) -> int:
+        if not self._journal.erase(handle):
+            return frame.OUTCOME_FAILED
+        self._state.people = [each for each in self._state.people if each.handle != handle]
+        return frame.OUTCOME_DONE
+
+    def _erase_everything(self) -> int:
+        self._journal.wipe()
+        self._state.people = []
+        self._state.claim_epoch = 0
+        return frame.OUTCOME_DONE
