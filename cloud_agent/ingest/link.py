@@ -105,7 +105,7 @@ class Link:
         return self._queue.qsize()
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
-        """Tells the broker, in this order, that they are done with. Old connections' are dropped."""
+        """Tells the broker, in this order, that they are done; drops what came by an older one."""
         for delivery in deliveries:
             if delivery.connection is self._connection:
                 delivery.connection.acknowledge(delivery.mid)
@@ -268,8 +268,9 @@ class _Connection:
         self, asked: asyncio.Future[int], what: str, *, accepted: tuple[int, ...] | None
     ) -> None:
         lost = self._loop.create_task(self.lost.wait())
+        either: set[asyncio.Future[Any]] = {asked, lost}
         try:
-            await asyncio.wait({asked, lost}, timeout=_CONNECT_S, return_when="FIRST_COMPLETED")
+            await asyncio.wait(either, timeout=_CONNECT_S, return_when="FIRST_COMPLETED")
         finally:
             lost.cancel()
         if not asked.done():

@@ -6,7 +6,8 @@ Rules, in this order; the first that fails ends it with its reason:
  2. 1 .. 1,024 bytes                                                 size
  3. deterministic CBOR                                               malformed
  4. a COSE_Sign1 envelope, exactly as SPEC 3 narrows it              envelope
- 5. the kid is of a device that was enrolled here                    unknown-key
+ 5. the kid is of a device that was enrolled here; one whose
+    enrolment is not confirmed yet may only say hello                unknown-key
  6. the device is not revoked                                        revoked
  7. the kid is the device id in the topic                            wrong-topic
  8. the payload is deterministic CBOR, an array, of type 1 .. 5      type
@@ -63,6 +64,7 @@ class KnownDevice:
 
     id: str
     public_key: ec.EllipticCurvePublicKey
+    enrolled: bool
     revoked: bool
 
 
@@ -103,6 +105,8 @@ def verify(topic: str, data: bytes, find: FindDevice) -> Verified | Refused:
         if device.id != sender:
             return Refused(Reason.WRONG_TOPIC, kid)
         item, message_type = _payload(message.payload)
+        if not device.enrolled and message_type != message_types.HELLO:
+            return Refused(Reason.UNKNOWN_KEY, kid)
         _check_signature(message, message_type, device)
         return Verified(device.id, _parse(item), data)
     except _RuleError as error:

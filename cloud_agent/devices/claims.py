@@ -1,0 +1,158 @@
+"""Claiming: whoever reads the code on the display may have the device (SPEC 4.2, 6.6, 7.6)."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from cloud_agent.accounts.accounts import Account
+from cloud_agent.devices import outbox
+from cloud_agent.devices.errors import ClaimError
+from cloud_agent.readings.store import create_tray
+from cloud_agent.service import Service
+from cloud_agent.storage import schema
+from protocol import claim_code, command, frame, topics
+from protocol.errors import MessageError
+
+_MOST_ATTEMPTS = 5
+_WITHIN_S = 3600
+
+_FIRST_HANDLE = 1
+_FIRST_SLOT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A device that belongs to an account now, and the number of this claim."""
+
+    device: str
+    epoch: int
+
+
+class Claims:
+    """Takes codes from accounts; at most five attempts an hour each, counted in memory."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._attempts: dict[bytes, list[int]] = {}
+
+    async def claim(self, account: Account, code_text: str) -> Claimed:
+        """Gives the device that shows this code to the account, and orders it to obey.
+
+        Raises ClaimError: no window is open for this code, too many attempts, taken already.
+        """
+        now_s = self._service.now()
+        self._count_attempt(account.id, now_s)
+        try:
+            code = claim_code.from_text(code_text)
+        except MessageError as error:
+            raise ClaimError(
+                "that is not a code: it has 16 letters and digits, in four groups"
+            ) from error
+        claimed = await self._service.writer.run(
+            lambda connection: self._claim(connection, account, code, now_s)
+        )
+        del self._attempts[account.id]
+        self._service.announce_orders(claimed.device)
+        return claimed
+
+    def _count_attempt(self, account: bytes, now_s: int) -> None:
+        recent = [at_s for at_s in self._attempts.get(account, []) if at_s > now_s - _WITHIN_S]
+        if len(recent) >= _MOST_ATTEMPTS:
+            raise ClaimError("too many codes were tried: wait an hour")
+        self._attempts[account] = [*recent, now_s]
+
+    def _claim(
+        self, connection: sa.Connection, account: Account, code: bytes, now_s: int
+    ) -> Claimed:
+        device = _device_of(connection, code, now_s)
+        if device is None:
+            raise ClaimError(
+                "no device shows this code now: press its button, and type what it shows"
+            )
+        if _open_claim(connection, device):
+            raise ClaimError("this device belongs to an account; it must be released first")
+        epoch = _next_epoch(connection, device)
+        tray = create_tray(connection, self._service.vault)
+        claimed = Claimed(device, epoch)
+        _insert(connection, claimed, account, tray, now_s)
+        order = command.Claim(epoch, [command.Person(_FIRST_HANDLE, _FIRST_SLOT, 0)])
+        outbox.place(connection, device, order, now_s)
+        return claimed
+
+
+def open_window(
+    connection: sa.Connection, device: str, window: frame.ClaimWindow, now_s: int
+) -> None:
+    """Remembers the proof until the window ends; a new window takes the place of the last."""
+    table = schema.claim_window
+    connection.execute(table.delete().where(table.c.device == device))
+    values = {"device": device, "proof": window.proof, "until_s": now_s + window.window_s}
+    connection.execute(table.insert().values(**values))
+
+
+def current_epoch(connection: sa.Connection, device: str) -> int:
+    """The claim epoch that is open for the device; 0 when it is not claimed."""
+    table = schema.claim
+    query = sa.select(sa.func.max(table.c.epoch)).where(
+        table.c.device == device, table.c.until_s.is_(None), table.c.account.is_not(None)
+    )
+    return int(connection.execute(query).scalar_one() or 0)
+
+
+def end_refused(connection: sa.Connection, device: str, order: int, now_s: int) -> None:
+    """Ends a claim that the device has refused to obey: it belongs to someone else."""
+    query = sa.select(schema.command_outbox.c.placed_s).where(schema.command_outbox.c.id == order)
+    placed_s = connection.execute(query).scalar_one()
+    table = schema.claim
+    connection.execute(
+        table.update()
+        .where(table.c.device == device, table.c.until_s.is_(None), table.c.from_s == placed_s)
+        .values(until_s=now_s)
+    )
+
+
+def _device_of(connection: sa.Connection, code: bytes, now_s: int) -> str | None:
+    table = schema.claim_window
+    query = sa.select(table.c.device, table.c.proof).where(table.c.until_s > now_s)
+    found = None
+    # Every open window is compared, in constant time: nothing tells which one was near.
+    for row in connection.execute(query):
+        expected = claim_code.proof(topics.kid_of(row.device), code)
+        if hmac.compare_digest(expected, row.proof):
+            found = str(row.device)
+    return found
+
+
+def _open_claim(connection: sa.Connection, device: str) -> bool:
+    return current_epoch(connection, device) != 0
+
+
+def _next_epoch(connection: sa.Connection, device: str) -> int:
+    """A number that no claim of this device had: also not before a restore, as it told us."""
+    table = schema.device
+    query = sa.select(table.c.last_claim_epoch, table.c.hello_claim_epoch).where(
+        table.c.id == device
+    )
+    row = connection.execute(query).one()
+    epoch = max(int(row.last_claim_epoch), int(row.hello_claim_epoch or 0)) + 1
+    connection.execute(table.update().where(table.c.id == device).values(last_claim_epoch=epoch))
+    return epoch
+
+
+def _insert(
+    connection: sa.Connection, claimed: Claimed, account: Account, tray: bytes, now_s: int
+) -> None:
+    where = {"device": claimed.device, "epoch": claimed.epoch}
+    connection.execute(
+        schema.claim.insert().values(**where, account=account.id, tray=tray, from_s=now_s)
+    )
+    connection.execute(
+        schema.person_handle.insert().values(
+            **where, handle=_FIRST_HANDLE, subject=account.subject, slot=_FIRST_SLOT
+        )
+    )
+    table = schema.claim_window
+    connection.execute(table.delete().where(table.c.device == claimed.device))

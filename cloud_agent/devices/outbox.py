@@ -1,0 +1,158 @@
+"""Orders to devices: kept until a receipt comes, signed anew at each hello (SPEC 6.5).
+Works inside the caller's transaction and commits nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from cloud_agent.devices.signing import CommandSigner
+from cloud_agent.storage import schema
+from protocol import cbor, command, envelope, frame, message_types, topics
+
+_table = schema.command_outbox
+_rendered = schema.command_rendered
+
+# Long enough for a device that dozes off between the order and its obeying; each hello renews it.
+_LIFE_S = 3600
+_MOST_AT_ONCE = 16
+
+_DONE = (frame.OUTCOME_DONE, frame.OUTCOME_DONE_ALREADY)
+
+Order = command.Claim | command.People | command.Erase | command.Release
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An order that a receipt has closed; `erasure` is the request that waited for it."""
+
+    command: int
+    verb: int
+    done: bool
+    erasure: bytes | None
+
+
+def place(
+    connection: sa.Connection,
+    device: str,
+    order: Order,
+    now_s: int,
+    *,
+    erasure: bytes | None = None,
+) -> int:
+    """Puts an order into the outbox; returns its number. Afterwards: `service.announce_orders`."""
+    values = {
+        "device": device,
+        "verb": order.VERB,
+        "arguments": cbor.encode(order.arguments()),
+        "state": "waiting",
+        "placed_s": now_s,
+        "erasure": erasure,
+    }
+    key = connection.execute(_table.insert().values(**values)).inserted_primary_key
+    return int(key[0]) if key is not None else 0
+
+
+def render(
+    connection: sa.Connection,
+    device: str,
+    signer: CommandSigner,
+    now_s: int,
+    *,
+    obeyed: int = 0,
+) -> list[bytes]:
+    """Signs every waiting order of the device under a new counter, oldest first.
+
+    `obeyed`: the last counter that the device says it obeyed. It may be beyond ours when the
+    database was restored; a counter that is not beyond it would be ignored for ever.
+    """
+    query = (
+        sa.select(_table.c.id, _table.c.verb, _table.c.arguments)
+        .where(_table.c.device == device, _table.c.state == "waiting")
+        .order_by(_table.c.id)
+        .limit(_MOST_AT_ONCE)
+    )
+    waiting = connection.execute(query).all()
+    if not waiting:
+        return []
+    counter = max(_counter(connection, device), obeyed)
+    messages = []
+    for row in waiting:
+        counter += 1
+        _note(connection, device, counter, row.id, now_s)
+        arguments = cbor.decode(row.arguments)
+        order = command.Command(
+            counter=counter,
+            issued_s=now_s,
+            expires_s=now_s + _LIFE_S,
+            verb=row.verb,
+            arguments=arguments if isinstance(arguments, list) else [],
+        )
+        kid = topics.kid_of(device)
+        messages.append(envelope.seal_sign1(message_types.COMMAND, kid, order.encode(), signer))
+    where = schema.device.c.id == device
+    connection.execute(schema.device.update().where(where).values(command_counter=counter))
+    return messages
+
+
+def settle(
+    connection: sa.Connection,
+    device: str,
+    receipts: Sequence[frame.Receipt],
+    signed: bytes,
+    now_s: int,
+) -> list[Settled]:
+    """Closes the orders that the receipts (in the message `signed`) are for (SPEC 6.5).
+
+    A receipt for a counter that we do not know, or with another verb, closes nothing.
+    """
+    closed = []
+    for receipt in receipts:
+        order = _order_of(connection, device, receipt)
+        if order is None:
+            continue
+        number, erasure = order
+        done = receipt.outcome in _DONE
+        connection.execute(
+            _table.update()
+            .where(_table.c.id == number)
+            .values(
+                state="done" if done else "failed",
+                outcome=receipt.outcome,
+                receipt=signed,
+                receipt_s=now_s,
+            )
+        )
+        closed.append(Settled(number, receipt.verb, done, erasure))
+    return closed
+
+
+def _counter(connection: sa.Connection, device: str) -> int:
+    query = sa.select(schema.device.c.command_counter).where(schema.device.c.id == device)
+    return int(connection.execute(query).scalar_one())
+
+
+def _note(connection: sa.Connection, device: str, counter: int, number: int, now_s: int) -> None:
+    connection.execute(_rendered.insert().values(device=device, counter=counter, command=number))
+    where = _table.c.id == number
+    connection.execute(_table.update().where(where).values(rendered_s=now_s))
+
+
+def _order_of(
+    connection: sa.Connection, device: str, receipt: frame.Receipt
+) -> tuple[int, bytes | None] | None:
+    query = (
+        sa.select(_table.c.id, _table.c.erasure)
+        .join(_rendered, _rendered.c.command == _table.c.id)
+        .where(
+            _rendered.c.device == device,
+            _rendered.c.counter == receipt.counter,
+            _table.c.verb == receipt.verb,
+            _table.c.state == "waiting",
+        )
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.id, row.erasure)
