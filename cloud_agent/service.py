@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from cloud_agent.accounts import accounts
 from cloud_agent.accounts.attempts import Attempts
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.errors import LedgerError
+from cloud_agent.privacy import erasure
 from cloud_agent.privacy.ledger import Head, Ledger
 from cloud_agent.privacy.vault import Vault
 from cloud_agent.storage import Database, Writer, schema
@@ -54,6 +56,9 @@ class Service:
         self.ledger: Final = ledger
         self.now: Final = now
         self.attempts: Final = Attempts()
+        # Held while an export is written and while a person is erased: no file may appear
+        # after the erasure has looked for them.
+        self.export_lock: Final = threading.Lock()
         # Called with a device id, in the event loop, after an order for it became durable.
         self.outbox_listeners: Final[list[Callable[[str], None]]] = []
         self._resources = resources
@@ -84,7 +89,7 @@ class Service:
             opening.callback(database.close)
             _check_ledger(database, ledger)
             accounts.finish_openings(database, vault)
-            return cls(
+            service = cls(
                 folder=folder,
                 database=database,
                 vault=vault,
@@ -92,6 +97,13 @@ class Service:
                 now=now,
                 resources=opening.pop_all(),
             )
+        try:
+            # Before anyone is served: neither a cut nor a restore may bring anyone back.
+            erasure.resume(service)
+        except BaseException:
+            service.close()
+            raise
+        return service
 
     @property
     def writer(self) -> Writer:

@@ -7,6 +7,7 @@ Kept as argon2id with at least the parameters of OWASP ASVS 5.0 11.4.2 (46 MiB, 
 from __future__ import annotations
 
 import secrets
+import string
 import unicodedata
 from functools import cache
 from importlib import resources
@@ -18,7 +19,8 @@ from cloud_agent.errors import UsageError
 
 MIN_LENGTH: Final = 12
 _MAX_LENGTH: Final = 256  # far beyond any memory; keeps the hash from being a burden
-_MAX_COMMON_WORDS: Final = 3
+_MAX_COMMON_WORDS: Final = 4
+_MIN_LENGTH_WITHOUT_LETTERS: Final = 20
 _MIN_DISTINCT: Final = 5
 _KEYBOARDS: Final = (
     "abcdefghijklmnopqrstuvwxyz",
@@ -46,7 +48,8 @@ def check(password: str, *, personal: str) -> None:
     plain = password.casefold()
     if len(set(plain)) < _MIN_DISTINCT or _repeats(plain) or _runs(plain):
         raise UsageError("this password is a pattern that is guessed first: choose another")
-    for form in (plain, plain.translate(_DISGUISES)):
+    bare = plain.strip(string.digits + string.punctuation + " ")
+    for form in (plain, bare.translate(_DISGUISES)):
         if _is_common(form):
             raise UsageError("this password is one of those guessed first: choose another")
     local = personal.partition("@")[0]
@@ -65,7 +68,9 @@ def verify(password_hash: str | None, password: str) -> bool:
     """Whether the password fits. Without a hash it takes as long and says no."""
     fits = True
     try:
-        _hasher.verify(password_hash or _nobodys_hash(), _exact(password))
+        # Made in both cases, or the very first unknown address would take twice as long.
+        nobodys = _nobodys_hash()
+        _hasher.verify(password_hash or nobodys, _exact(password))
     except argon2.exceptions.VerificationError:
         fits = False
     return fits and password_hash is not None
@@ -109,7 +114,7 @@ def _is_common(text: str) -> bool:
     """Whether nothing but a few common words is left without digits and marks around them."""
     letters = "".join(character for character in text if character.isalpha())
     if not letters:
-        return len(set(text)) < MIN_LENGTH // 2
+        return len(text) < _MIN_LENGTH_WITHOUT_LETTERS  # dates, telephone numbers
     fewest = [0] + [_MAX_COMMON_WORDS + 1] * len(letters)
     for end in range(1, len(letters) + 1):
         for start in range(end):

@@ -306,5 +306,5 @@ erasure: Final = _table(
     column("compacted_s", INTEGER, nullable=True, about=a.ERASURE),
     column("closed_s", INTEGER, nullable=True, about=a.ERASURE),
     column("result", TEXT, nullable=True, about=a.ERASURE),  # JSON: counts of the scans
-    CheckConstraint("state IN ('running', 'awaiting-devices', 'proven', 'failed')"),
+    CheckConstraint("state IN ('running', 'awaiting-devices', 'proven', 'failed', 'unconfirmed')"),
 )

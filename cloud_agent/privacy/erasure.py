@@ -1,0 +1,292 @@
+"""Erases a person from every store of the cloud and from their devices, and proves it.
+
+Order, each step durable before the next and harmless to repeat after a cut:
+1. the plan with the scan set is collected, what it looks for is found where it belongs, and
+   the plan is sealed under a key of this request;
+2. the ledger: from here on nothing of the person is taken any more, and nothing can stop it;
+3. the keys, which makes every copy unreadable, backups included;
+4. exports on disk; then, in one transaction, rows, the end of claims, orders to the devices;
+5. compaction, and the scan of every file: nothing may be found;
+6. when every device has confirmed: the scan of given files (a flash image), and last the key
+   of the request.
+Everything here blocks: call it from a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from cloud_agent.errors import NotFoundError, TareError
+from cloud_agent.privacy import catalogue, plan, proof
+from cloud_agent.privacy.catalogue import Person
+from cloud_agent.privacy.files import remove_durably
+from cloud_agent.privacy.ledger import Begun, Entry, Finished, OwnerErased, Tombstone, owner_hash
+from cloud_agent.privacy.plan import Ending, Plan
+from cloud_agent.privacy.proof import Report
+from cloud_agent.storage import schema
+from protocol import cbor
+
+if TYPE_CHECKING:
+    from cloud_agent.accounts.accounts import Account
+    from cloud_agent.service import Service
+
+_log = logging.getLogger(__name__)
+
+_REQUEST_SIZE: Final = 16
+# Verbs of SPEC 6.2.
+_VERB_CLAIM: Final = 1
+_VERB_PEOPLE: Final = 2
+_VERB_ERASE: Final = 4
+# A device that stays away does not keep the scan set alive for ever.
+_DEVICE_PATIENCE_S: Final = 30 * 86_400
+
+
+def erase(service: Service, account: Account, *, given: tuple[Path, ...] = ()) -> Report:
+    """Erases an account and its person; returns what was found before and after.
+
+    `given`: further files to scan, read when the devices have confirmed. Raises `TareError`
+    when it could not be completed; it is then carried on at the next start, or by `status`.
+    """
+    with service.export_lock:
+        request = _begin(service, account, given)
+        _carry_out(service, request)
+    _announce(service, request)
+    return status(service, request)
+
+
+def status(service: Service, request: bytes, *, given: tuple[Path, ...] = ()) -> Report:
+    """How far an erasure is; carries on what can be carried on. `NotFoundError` if unknown."""
+    if request.hex() in service.ledger.unfinished():
+        with service.export_lock:
+            _carry_out(service, request)
+        _announce(service, request)
+    report = proof.read(service.database, request)
+    if report.state == "awaiting-devices" and report.devices_confirmed:
+        _close(service, request, given)
+        report = proof.read(service.database, request)
+    return report
+
+
+def resume(service: Service) -> None:
+    """At the start: carries on what a cut or a restore left, before anything is served."""
+    _drop_abandoned(service)
+    for request in service.ledger.unfinished():
+        try:
+            _carry_out(service, bytes.fromhex(request))
+        except TareError as error:
+            # The keys are gone or go below; the rest is tried again.
+            _log.warning("erasure %s is not complete: %s", request, error)
+    _sweep_restored(service)
+    _give_up_waiting(service)
+
+
+def _begin(service: Service, account: Account, given: tuple[Path, ...]) -> bytes:
+    request = secrets.token_bytes(_REQUEST_SIZE)
+    account_table, erasure = schema.account, schema.erasure
+    now_s = service.now()
+
+    def mark(connection: sa.Connection) -> None:
+        # No claim and no login from here on: the plan stays complete.
+        where = account_table.c.id == account.id
+        connection.execute(account_table.update().where(where).values(state="erasing"))
+        connection.execute(erasure.insert().values(id=request, state="running", requested_s=now_s))
+
+    service.writer.call(mark)
+    collected = plan.collect(service, account, given)
+    before = proof.look_before(service.folder, collected)
+    service.writer.call(lambda c: proof.note_before(c, request, before))
+    plan.save(service, request, replace(collected, found_before=before.found))
+    service.ledger.append(_ledger_entries(request, collected, now_s))
+    return request
+
+
+def _ledger_entries(request: bytes, collected: Plan, now_s: int) -> list[Entry]:
+    hashes = [owner_hash(owner) for owner in collected.person.owners]
+    entries: list[Entry] = [Begun(request.hex(), now_s)]
+    entries += [OwnerErased(request.hex(), name, now_s) for name in hashes]
+    for ending in collected.endings:
+        handles = (None,) if ending.handles is None else ending.handles
+        entries += [
+            Tombstone(ending.device, ending.epoch, handle, hashes[0], now_s) for handle in handles
+        ]
+    return entries
+
+
+def _carry_out(service: Service, request: bytes) -> None:
+    """Steps 3 to 5. Raises `TareError`; all of it may be repeated."""
+    todo = plan.load(service, request)
+    service.vault.destroy(todo.person.owners)
+    for name in todo.exports:
+        remove_durably(service.folder.exports / name)
+    rows = service.writer.call(lambda c: _erase_rows(service, c, request, todo))
+    service.database.compact()
+    after = proof.look_after(service.folder, service.database, todo)
+    service.writer.call(lambda c: proof.note_after(c, request, after, rows, service.now()))
+    if after.clean:
+        service.ledger.append([Finished(request.hex(), service.now())])
+
+
+def _erase_rows(
+    service: Service, connection: sa.Connection, request: bytes, todo: Plan
+) -> dict[str, int]:
+    now_s = service.now()
+    _place_orders(connection, request, todo.endings, now_s)
+    claim = schema.claim
+    for ending in todo.endings:
+        if ending.handles is None:
+            where = (claim.c.device == ending.device, claim.c.epoch == ending.epoch)
+            connection.execute(
+                claim.update().where(*where, claim.c.until_s.is_(None)).values(until_s=now_s)
+            )
+    rows = catalogue.erase_rows(connection, schema.metadata, todo.person)
+    head = service.ledger.head()
+    connection.execute(schema.ledger_head.delete())
+    connection.execute(
+        schema.ledger_head.insert().values(lines=head.lines, last_hash=head.last_hash)
+    )
+    erasure = schema.erasure
+    connection.execute(
+        erasure.update()
+        .where(erasure.c.id == request, erasure.c.unreadable_s.is_(None))
+        .values(unreadable_s=now_s)
+    )
+    return rows
+
+
+def _place_orders(
+    connection: sa.Connection, request: bytes, endings: tuple[Ending, ...], now_s: int
+) -> None:
+    outbox = schema.command_outbox
+    query = sa.select(sa.exists().where(outbox.c.erasure == request))
+    if connection.execute(query).scalar_one():
+        return  # placed before a cut, in one transaction with the end of the claims
+    for ending in endings:
+        if not ending.live:
+            continue
+        where = (outbox.c.device == ending.device, outbox.c.state == "waiting")
+        outdated = outbox.c.verb.in_((_VERB_CLAIM, _VERB_PEOPLE))
+        connection.execute(outbox.update().where(*where, outdated).values(state="cancelled"))
+        arguments: list[list[int]] = [[]]
+        if ending.handles is not None:
+            arguments = [[handle] for handle in ending.handles if handle]
+        for one in arguments:
+            connection.execute(
+                outbox.insert().values(
+                    device=ending.device,
+                    verb=_VERB_ERASE,
+                    arguments=cbor.encode(one),
+                    state="waiting",
+                    placed_s=now_s,
+                    erasure=request,
+                )
+            )
+
+
+def _announce(service: Service, request: bytes) -> None:
+    outbox = schema.command_outbox
+    where = (outbox.c.erasure == request, outbox.c.state == "waiting")
+    query = sa.select(outbox.c.device).where(*where).distinct()
+    with service.database.reading() as connection:
+        devices = list(connection.execute(query).scalars())
+    for device in devices:
+        service.announce_orders(device)
+
+
+def _close(service: Service, request: bytes, given: tuple[Path, ...]) -> None:
+    """Step 6: the last scan, then the end of the plan and its key."""
+    todo = plan.load(service, request)
+    todo = replace(todo, given=tuple(dict.fromkeys((*todo.given, *given))))
+    last = proof.look_last(service.folder, service.database, todo)
+    service.writer.call(lambda c: proof.note_last(c, request, last, todo.given, service.now()))
+    if last.clean:
+        _forget_plan(service, request)
+
+
+def _forget_plan(service: Service, request: bytes) -> None:
+    service.vault.destroy((request,))
+    remove_durably(plan.path_of(service, request))
+
+
+def _drop_abandoned(service: Service) -> None:
+    """Undoes what was prepared for an erasure whose ledger entry was never written."""
+    begun = {entry.request for entry in service.ledger.entries() if isinstance(entry, Begun)}
+    erasure, account = schema.erasure, schema.account
+    with service.database.reading() as connection:
+        running = connection.execute(
+            sa.select(erasure.c.id).where(erasure.c.state == "running")
+        ).scalars()
+        abandoned = [request for request in running if request.hex() not in begun]
+        erasing = connection.execute(
+            sa.select(account.c.id, account.c.subject).where(account.c.state == "erasing")
+        ).all()
+    kept = [row.id for row in erasing if not service.ledger.is_owner_erased(row.subject)]
+    if not abandoned and not kept:
+        return
+
+    def undo(connection: sa.Connection) -> None:
+        connection.execute(erasure.delete().where(erasure.c.id.in_(abandoned)))
+        connection.execute(account.update().where(account.c.id.in_(kept)).values(state="active"))
+
+    service.writer.call(undo)
+    for request in abandoned:
+        _forget_plan(service, request)
+
+
+def _sweep_restored(service: Service) -> None:
+    """Erases again whom a restored file brought back. No plan is needed: the ledger knows."""
+    owner, account = schema.owner, schema.account
+    with service.database.reading() as connection:
+        stored = set(connection.execute(sa.select(owner.c.id)).scalars())
+    known = stored | service.vault.store.owners()
+    back = [one for one in known if service.ledger.is_owner_erased(one)]
+    if not back:
+        return
+    service.vault.destroy(back)
+
+    def erase_again(connection: sa.Connection) -> None:
+        accounts = connection.execute(
+            sa.select(account.c.id).where(account.c.subject.in_(back))
+        ).scalars()
+        for one in [None, *accounts]:
+            catalogue.erase_rows(connection, schema.metadata, Person(one, tuple(back)))
+
+    service.writer.call(erase_again)
+    service.database.compact()
+    _log.warning("erased %d owners again whom a restore had brought back", len(back))
+
+
+def _give_up_waiting(service: Service) -> None:
+    """Ends the plan of erasures whose devices have stayed away too long."""
+    erasure = schema.erasure
+    before_s = service.now() - _DEVICE_PATIENCE_S
+    late = (erasure.c.state == "awaiting-devices", erasure.c.requested_s < before_s)
+    with service.database.reading() as connection:
+        requests = list(connection.execute(sa.select(erasure.c.id).where(*late)).scalars())
+    if not requests:
+        return
+    service.writer.call(
+        lambda c: c.execute(
+            erasure.update()
+            .where(erasure.c.id.in_(requests))
+            .values(state="unconfirmed", closed_s=service.now())
+        )
+    )
+    for request in requests:
+        _forget_plan(service, request)
+
+
+def parse_request(text: str) -> bytes:
+    """The request id from its hex. Raises `NotFoundError` for what cannot be one."""
+    try:
+        request = bytes.fromhex(text)
+    except ValueError:
+        request = b""
+    if len(request) != _REQUEST_SIZE:
+        raise NotFoundError("there is no erasure with this number")
+    return request

@@ -1,0 +1,266 @@
+"""What one erasure has to do and to prove, collected before anything is gone.
+
+The plan holds what it will look for, so it is itself personal data: it lies sealed in a file
+under a key of this one request, which is destroyed when the proof is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from cloud_agent.accounts import accounts
+from cloud_agent.errors import CiphertextError, NotFoundError
+from cloud_agent.privacy.catalogue import Person
+from cloud_agent.privacy.files import write_private
+from cloud_agent.privacy.scan import MIN_PATTERN_SIZE, Pattern
+from cloud_agent.privacy.vault import Purpose
+from cloud_agent.storage import schema
+from protocol import cbor
+from protocol.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from cloud_agent.accounts.accounts import Account
+    from cloud_agent.service import Service
+
+# Where a pattern must be found before.
+HOME_MAIN: Final = "tare.db"
+HOME_KEYS: Final = "keys.db"
+HOME_EXPORTS: Final = "exports"
+HOME_GIVEN: Final = "given files"  # a flash image
+NO_HOME: Final = ""
+
+# Samples of each table: enough to notice a page that was passed over, few enough to be quick.
+_SAMPLES: Final = 16
+_SAMPLE_SIZE: Final = 32
+_SIGNATURE_SIZE: Final = 64
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What happens to one claim epoch: all of it ends, or only some handles go.
+
+    `live`: it is the device's claim of today. Only then is the device told to erase: after a
+    sale it holds the next owner's data, and it gave up this epoch's at the release.
+    """
+
+    device: str
+    epoch: int
+    handles: tuple[int, ...] | None  # None: everything of this epoch
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One erasure. `given` are further files to scan, such as flash images."""
+
+    person: Person
+    endings: tuple[Ending, ...]
+    exports: tuple[str, ...]
+    patterns: tuple[Pattern, ...]
+    given: tuple[Path, ...]
+    found_before: dict[str, int]  # label -> places, in the data folder and the given files
+
+
+def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan:
+    """The plan for one account, without the scan before. Changes nothing."""
+    with service.database.reading() as connection:
+        trays = tuple(
+            connection.execute(
+                sa.select(schema.claim.c.tray).where(
+                    schema.claim.c.account == account.id, schema.claim.c.tray.is_not(None)
+                )
+            ).scalars()
+        )
+        person = Person(account.id, (account.subject, *trays))
+        endings = _endings(connection, account)
+        exports = tuple(
+            connection.execute(
+                sa.select(schema.export_file.c.name).where(
+                    schema.export_file.c.subject == account.subject
+                )
+            ).scalars()
+        )
+        samples = _samples(connection, service, person)
+    patterns = (*_identity(service, account, bool(exports)), *_keys(service, person), *samples)
+    return Plan(person, endings, exports, patterns, given, {})
+
+
+def save(service: Service, request: bytes, plan: Plan) -> None:
+    """Seals the plan under the key of the request; durable on return."""
+    if not service.vault.store.keys_of(request):
+        service.vault.create_owner(request, (Purpose.HOLD,))
+    sealed = service.vault.encrypt(request, Purpose.HOLD, "erasure", request, _encode(plan))
+    write_private(path_of(service, request), sealed, replace=True)
+
+
+def load(service: Service, request: bytes) -> Plan:
+    """The saved plan. Raises `NotFoundError` or `VaultError` when it is gone or damaged."""
+    try:
+        sealed = path_of(service, request).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError("the plan of this erasure is not here") from error
+    return _decode(service.vault.decrypt(request, Purpose.HOLD, "erasure", request, sealed))
+
+
+def path_of(service: Service, request: bytes) -> Path:
+    """Where the sealed plan lies."""
+    return service.folder.erasures / f"{request.hex()}.sealed"
+
+
+def _endings(connection: sa.Connection, account: Account) -> tuple[Ending, ...]:
+    claim, handle = schema.claim, schema.person_handle
+    own = set()
+    live = set()
+    for row in connection.execute(sa.select(claim)):
+        if row.account == account.id:
+            own.add((row.device, row.epoch))
+        if row.until_s is None:
+            live.add((row.device, row.epoch))
+    mine: dict[tuple[str, int], list[int]] = {}
+    others: set[tuple[str, int]] = set()
+    for row in connection.execute(sa.select(handle)):
+        key = (row.device, row.epoch)
+        if row.subject == account.subject:
+            mine.setdefault(key, []).append(row.handle)
+        else:
+            others.add(key)
+    endings = []
+    for device, epoch in sorted(own | mine.keys()):
+        key = (device, epoch)
+        if key in own and key not in others:
+            endings.append(Ending(device, epoch, None, key in live))
+        else:
+            # The claimant's tray (handle 0) goes too; what others of the household have stays.
+            handles = ([0] if key in own else []) + sorted(mine.get(key, ()))
+            endings.append(Ending(device, epoch, tuple(handles), key in live))
+    return tuple(endings)
+
+
+def _identity(service: Service, account: Account, exported: bool) -> list[Pattern]:  # noqa: FBT001 # one flag, named at the only call
+    contact = accounts.contact(service, account)
+    home = HOME_EXPORTS if exported else NO_HOME
+    patterns = [
+        Pattern("subject id", account.subject, HOME_MAIN),
+        Pattern("account id", account.id, HOME_MAIN),
+        Pattern("e-mail address", contact.email.encode(), home),
+    ]
+    if len(contact.name.encode()) >= MIN_PATTERN_SIZE:
+        patterns.append(Pattern("name", contact.name.encode(), home))
+    credential = service.vault.store.credential_of(account.subject)
+    if credential is not None:
+        patterns += [
+            Pattern("subject id beside the keys", account.subject, HOME_KEYS),
+            Pattern("e-mail lookup value", credential.email_hmac, HOME_KEYS),
+            Pattern("password hash", credential.password_hash.encode(), HOME_KEYS),
+        ]
+    return [pattern for pattern in patterns if len(pattern.data) >= MIN_PATTERN_SIZE]
+
+
+def _keys(service: Service, person: Person) -> list[Pattern]:
+    patterns = []
+    for number, owner in enumerate(person.owners):
+        who = "person" if number == 0 else f"tray {number}"
+        if number > 0:
+            patterns.append(Pattern(f"id of {who}", owner, HOME_MAIN))
+        patterns += [
+            Pattern(f"wrapped {key.purpose} key of {who}", key.wrapped, HOME_KEYS)
+            for key in service.vault.store.keys_of(owner)
+        ]
+    return patterns
+
+
+def _samples(connection: sa.Connection, service: Service, person: Person) -> list[Pattern]:
+    """Pieces of ciphertexts and digests, and the plain records that a device may hold."""
+    patterns = []
+    for table in (schema.account, schema.reading, schema.frame):
+        sealed = table.c.contact if table is schema.account else table.c.ciphertext
+        by = table.c.subject if table is schema.account else table.c.owner
+        query = sa.select(sealed).where(by.in_(person.owners)).limit(_SAMPLES)
+        patterns += [
+            Pattern(f"{table.name} ciphertext {number}", _middle(data), HOME_MAIN)
+            for number, data in enumerate(connection.execute(query).scalars(), start=1)
+        ]
+    ingest = schema.ingest
+    query = sa.select(ingest.c.digest).where(
+        ingest.c.owner.in_(person.owners), ingest.c.digest.is_not(None)
+    )
+    patterns += [
+        Pattern(f"content digest {number}", data, HOME_MAIN)
+        for number, data in enumerate(connection.execute(query.limit(_SAMPLES)).scalars(), start=1)
+    ]
+    return patterns + _plain_records(connection, service, person)
+
+
+def _plain_records(connection: sa.Connection, service: Service, person: Person) -> list[Pattern]:
+    table = schema.frame
+    query = (
+        sa.select(table.c.id, table.c.owner, table.c.ciphertext)
+        .where(table.c.owner.in_(person.owners))
+        .order_by(table.c.stored_s.desc())
+        .limit(_SAMPLES)
+    )
+    patterns = []
+    for number, row in enumerate(connection.execute(query), start=1):
+        signed = service.vault.decrypt(row.owner, Purpose.HEALTH, "frame", row.id, row.ciphertext)
+        patterns.append(Pattern(f"signature of frame {number}", signed[-_SIGNATURE_SIZE:]))
+        patterns += [
+            Pattern(f"plain record {number}.{place}", record, HOME_GIVEN)
+            for place, record in enumerate(_records(signed), start=1)
+        ]
+    return patterns
+
+
+def _records(signed: bytes) -> list[bytes]:
+    """The records of a readings frame as they lie in the device's flash (SPEC 12.2)."""
+    try:
+        envelope = cbor.decode(signed, tags=(18,))
+        payload = cbor.decode(envelope.value[2])  # type: ignore[attr-defined]
+        records = [cbor.encode(record) for record in payload[6]]  # type: ignore[index]
+    except (ProtocolError, AttributeError, IndexError, TypeError):
+        return []  # of a version that this code does not know: its signature is in the set
+    return [record for record in records if len(record) >= MIN_PATTERN_SIZE]
+
+
+def _middle(data: bytes) -> bytes:
+    start = max((len(data) - _SAMPLE_SIZE) // 2, 0)
+    return data[start : start + _SAMPLE_SIZE]
+
+
+def _encode(plan: Plan) -> bytes:
+    return cbor.encode(
+        [
+            _VERSION,
+            [plan.person.account, list(plan.person.owners)],
+            [
+                [e.device, e.epoch, None if e.handles is None else list(e.handles), e.live]
+                for e in plan.endings
+            ],
+            list(plan.exports),
+            [[p.label, p.data, p.home] for p in plan.patterns],
+            [str(path) for path in plan.given],
+            [[label, count] for label, count in plan.found_before.items()],
+        ]
+    )
+
+
+def _decode(plaintext: bytes) -> Plan:
+    item: Any = cbor.decode(plaintext)
+    if item[0] != _VERSION:
+        raise CiphertextError("the plan of this erasure was made by another version of Tare")
+    _, (account, owners), endings, exports, patterns, given, before = item
+    return Plan(
+        person=Person(account, tuple(owners)),
+        endings=tuple(
+            Ending(device, epoch, None if handles is None else tuple(handles), live)
+            for device, epoch, handles, live in endings
+        ),
+        exports=tuple(exports),
+        patterns=tuple(Pattern(*pattern) for pattern in patterns),
+        given=tuple(map(Path, given)),
+        found_before=dict(before),
+    )

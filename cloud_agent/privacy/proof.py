@@ -1,0 +1,221 @@
+"""The proof of an erasure: what the scans found, where, before and after, and what no scan
+can see. The report holds counts, file names and labels, never what was looked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from cloud_agent.config import DataFolder
+from cloud_agent.errors import NotFoundError
+from cloud_agent.privacy import catalogue, plan
+from cloud_agent.privacy.plan import Plan
+from cloud_agent.privacy.scan import Hit, Pattern, files_below, scan
+from cloud_agent.storage import Database, schema
+
+NOT_VERIFIED: Final = (
+    "freed blocks of the file system and spare areas of flash disks",
+    "swap space, file system snapshots and memory of other programs",
+    "backups: unreadable without the keys; backups of the keys end with their own short life",
+    "copies that you or others made, such as exports that you saved",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The scan before: places by label, places by file, and controls that failed."""
+
+    found: dict[str, int]
+    by_file: dict[str, int]
+    missing: list[str]
+    patterns: int
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """A scan after: places by file and by label, and rows that still lead to the person."""
+
+    by_file: dict[str, int]
+    by_label: dict[str, int]
+    rows: dict[str, int]
+
+    @property
+    def clean(self) -> bool:
+        """Nothing was found anywhere."""
+        return not self.by_file and not self.rows
+
+
+@dataclass(slots=True)
+class Report:
+    """One erasure, for its receipt. Times are Unix seconds; None: not reached yet."""
+
+    request: str
+    state: str
+    requested_s: int
+    unreadable_s: int | None
+    compacted_s: int | None
+    closed_s: int | None
+    patterns: int = 0
+    found_before: dict[str, int] = field(default_factory=dict)  # file -> places
+    missing_before: list[str] = field(default_factory=list)  # labels: the control failed
+    found_after: dict[str, int] = field(default_factory=dict)
+    labels_after: dict[str, int] = field(default_factory=dict)
+    rows_after: dict[str, int] = field(default_factory=dict)
+    rows_erased: dict[str, int] = field(default_factory=dict)
+    scanned_last: list[str] = field(default_factory=list)  # given files, by name
+    devices: dict[str, str] = field(default_factory=dict)  # device -> state of its order
+    not_verified: tuple[str, ...] = NOT_VERIFIED
+
+    @property
+    def devices_confirmed(self) -> bool:
+        """Every device that was told to erase has sent its receipt."""
+        return all(state == "done" for state in self.devices.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """For the control socket."""
+        return asdict(self)
+
+
+def look_before(folder: DataFolder, todo: Plan) -> Before:
+    """Scans everything before the erasure, and checks that each pattern is where it belongs."""
+    own = scan(files_below(folder.root), todo.patterns)
+    given = scan(todo.given, todo.patterns)
+    found: dict[str, int] = {}
+    for hit in (*own, *given):
+        found[hit.label] = found.get(hit.label, 0) + hit.count
+    missing = [p.label for p in todo.patterns if not _is_at_home(folder, p, own)]
+    return Before(found, _by_file(folder, (*own, *given)), missing, len(todo.patterns))
+
+
+def look_after(folder: DataFolder, database: Database, todo: Plan) -> After:
+    """Scans the data folder and asks every table after the erasure."""
+    return _look(folder, database, todo, ())
+
+
+def look_last(folder: DataFolder, database: Database, todo: Plan) -> After:
+    """The same, and the given files."""
+    return _look(folder, database, todo, todo.given)
+
+
+def _look(folder: DataFolder, database: Database, todo: Plan, given: Sequence[Path]) -> After:
+    hits = scan((*files_below(folder.root), *given), todo.patterns)
+    by_label: dict[str, int] = {}
+    for hit in hits:
+        by_label[hit.label] = by_label.get(hit.label, 0) + hit.count
+    with database.reading() as connection:
+        rows = catalogue.remaining_rows(connection, schema.metadata, todo.person)
+    return After(_by_file(folder, hits), by_label, rows)
+
+
+def note_before(connection: sa.Connection, request: bytes, before: Before) -> None:
+    """Keeps the counts of the scan before."""
+    _note(
+        connection,
+        request,
+        {},
+        patterns=before.patterns,
+        found_before=before.by_file,
+        missing_before=before.missing,
+    )
+
+
+def note_after(
+    connection: sa.Connection, request: bytes, after: After, rows: dict[str, int], now_s: int
+) -> None:
+    """Keeps the counts of the scan after, and says how the erasure goes on."""
+    outbox = schema.command_outbox
+    waiting = connection.execute(
+        sa.select(sa.exists().where(outbox.c.erasure == request))
+    ).scalar_one()
+    state = "failed"
+    if after.clean:
+        state = "awaiting-devices" if waiting else "proven"
+    columns = {"state": state, "compacted_s": now_s if after.clean else None}
+    erased = {table: count for table, count in rows.items() if count}
+    _note(connection, request, columns, **_counts(after), rows_erased=erased)
+
+
+def note_last(
+    connection: sa.Connection, request: bytes, last: After, given: Sequence[Path], now_s: int
+) -> None:
+    """Keeps the counts of the last scan; only a clean one closes the erasure."""
+    columns = {"state": "proven", "closed_s": now_s} if last.clean else {"state": "failed"}
+    names = [path.name for path in given]
+    _note(connection, request, columns, **_counts(last), scanned_last=names)
+
+
+def read(database: Database, request: bytes) -> Report:
+    """The report as far as it goes. Raises `NotFoundError`."""
+    erasure, outbox = schema.erasure, schema.command_outbox
+    with database.reading() as connection:
+        row = connection.execute(sa.select(erasure).where(erasure.c.id == request)).one_or_none()
+        orders = connection.execute(
+            sa.select(outbox.c.device, outbox.c.state).where(outbox.c.erasure == request)
+        ).all()
+    if row is None:
+        raise NotFoundError("there is no erasure with this number")
+    devices: dict[str, str] = {}
+    for order in orders:
+        # Several orders may go to one device: it has confirmed when all are done.
+        if devices.get(order.device, "done") == "done":
+            devices[order.device] = order.state
+    return Report(
+        request=request.hex(),
+        state=row.state,
+        requested_s=row.requested_s,
+        unreadable_s=row.unreadable_s,
+        compacted_s=row.compacted_s,
+        closed_s=row.closed_s,
+        devices=devices,
+        **json.loads(row.result or "{}"),
+    )
+
+
+def _counts(after: After) -> dict[str, Any]:
+    return {
+        "found_after": after.by_file,
+        "labels_after": after.by_label,
+        "rows_after": after.rows,
+    }
+
+
+def _note(connection: sa.Connection, request: bytes, columns: dict[str, Any], **facts: Any) -> None:
+    table = schema.erasure
+    query = sa.select(table.c.result).where(table.c.id == request)
+    result = json.loads(connection.execute(query).scalar_one() or "{}") | facts
+    values = columns | {"result": json.dumps(result)}
+    connection.execute(table.update().where(table.c.id == request).values(values))
+
+
+def _is_at_home(folder: DataFolder, pattern: Pattern, hits: Sequence[Hit]) -> bool:
+    """Whether a pattern was found in its store; true for one that has none in the folder."""
+    homes = {
+        plan.HOME_MAIN: folder.database,
+        plan.HOME_KEYS: folder.keys,
+        plan.HOME_EXPORTS: folder.exports,
+    }
+    home = homes.get(pattern.home)
+    if home is None:
+        return True
+    return any(
+        hit.label == pattern.label
+        # The write-ahead log and the journal belong to their database.
+        and (hit.file.name.startswith(home.name) or home in hit.file.parents)
+        for hit in hits
+    )
+
+
+def _by_file(folder: DataFolder, hits: Iterable[Hit]) -> dict[str, int]:
+    """Places by file; files outside the folder by their name only."""
+    counts: dict[str, int] = {}
+    for hit in hits:
+        inside = hit.file.is_relative_to(folder.root)
+        name = str(hit.file.relative_to(folder.root)) if inside else hit.file.name
+        counts[name] = counts.get(name, 0) + hit.count
+    return counts
