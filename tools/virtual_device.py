@@ -40,9 +40,13 @@ _END_TIMEOUT_S = 10
 class VirtualDevice:
     """One device: `start` is power on, `kill` is a power cut at whatever it was doing."""
 
-    def __init__(self, flash: Path, *, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, flash: Path, *, options: Sequence[str] = (), capture: Path | None = None
+    ) -> None:
+        """`capture`: a file that gets everything that the device says, also what nobody reads."""
         self._flash = flash.resolve()
         self._options = tuple(options)
+        self._capture = capture
         self._master, self._slave = pty.openpty()
         # The host may never turn echo on: an echo would come back to the device as input.
         tty.setraw(self._slave)
@@ -169,10 +173,16 @@ class VirtualDevice:
                         chunk = os.read(from_device, _CHUNK)
                         if not chunk:
                             return
-                        self._recent.append(chunk)
+                        self._keep(chunk)
                         _write_or_drop(self._master, chunk)
                     else:
                         _write_or_drop(to_device, os.read(self._master, _CHUNK))
+
+    def _keep(self, chunk: bytes) -> None:
+        self._recent.append(chunk)
+        if self._capture is not None:
+            with self._capture.open("ab") as file:
+                file.write(chunk)
 
 
 def _write_or_drop(descriptor: int, chunk: bytes) -> None:

@@ -128,6 +128,25 @@ def test_nobody_listening_does_not_stop_the_device(
     assert _expect(port, "got still there")
 
 
+def test_the_capture_has_everything_also_what_nobody_read(tmp_path: Path, program: Path) -> None:
+    assert program.exists()
+    capture = tmp_path / "capture"
+    with VirtualDevice(tmp_path / "flash", capture=capture) as device:
+        with serial.Serial(device.port) as port:
+            port.write(b"flood\n")
+            deadline_s = time.monotonic() + 20
+            while "got flood" not in device.recent_output():
+                assert time.monotonic() < deadline_s
+                time.sleep(0.05)
+        device.kill()
+        device.start()
+        while capture.read_text().count("boot") < 2:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+    flood = [line for line in capture.read_text().splitlines() if line.startswith("flood")]
+    assert flood == [f"flood {number}" for number in range(20000)]
+
+
 def _is_alive(pid: int) -> bool:
     """In a container without an init process nobody collects what ended: state Z."""
     try:
