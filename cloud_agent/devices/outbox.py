@@ -27,12 +27,11 @@ Order = command.Claim | command.People | command.Erase | command.Release
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An order that a receipt has closed; `erasure` is the request that waited for it."""
+    """An order that a receipt has closed."""
 
-    command: int
+    number: int
     verb: int
     done: bool
-    erasure: bytes | None
 
 
 def place(
@@ -40,8 +39,6 @@ def place(
     device: str,
     order: Order,
     now_s: int,
-    *,
-    erasure: bytes | None = None,
 ) -> int:
     """Puts an order into the outbox; returns its number. Afterwards: `service.announce_orders`."""
     values = {
@@ -50,7 +47,6 @@ def place(
         "arguments": cbor.encode(order.arguments()),
         "state": "waiting",
         "placed_s": now_s,
-        "erasure": erasure,
     }
     key = connection.execute(_table.insert().values(**values)).inserted_primary_key
     return int(key[0]) if key is not None else 0
@@ -111,10 +107,9 @@ def settle(
     """
     closed = []
     for receipt in receipts:
-        order = _order_of(connection, device, receipt)
-        if order is None:
+        number = _number_of(connection, device, receipt)
+        if number is None:
             continue
-        number, erasure = order
         done = receipt.outcome in _DONE
         connection.execute(
             _table.update()
@@ -126,7 +121,7 @@ def settle(
                 receipt_s=now_s,
             )
         )
-        closed.append(Settled(number, receipt.verb, done, erasure))
+        closed.append(Settled(number, receipt.verb, done))
     return closed
 
 
@@ -141,11 +136,9 @@ def _note(connection: sa.Connection, device: str, counter: int, number: int, now
     connection.execute(_table.update().where(where).values(rendered_s=now_s))
 
 
-def _order_of(
-    connection: sa.Connection, device: str, receipt: frame.Receipt
-) -> tuple[int, bytes | None] | None:
+def _number_of(connection: sa.Connection, device: str, receipt: frame.Receipt) -> int | None:
     query = (
-        sa.select(_table.c.id, _table.c.erasure)
+        sa.select(_table.c.id)
         .join(_rendered, _rendered.c.command == _table.c.id)
         .where(
             _rendered.c.device == device,
@@ -154,5 +147,5 @@ def _order_of(
             _table.c.state == "waiting",
         )
     )
-    row = connection.execute(query).one_or_none()
-    return None if row is None else (row.id, row.erasure)
+    found: int | None = connection.execute(query).scalar_one_or_none()
+    return found

@@ -16,11 +16,12 @@ from cloud_agent.devices.signing import CommandSigner
 from cloud_agent.ingest import records
 from cloud_agent.ingest.judge import (
     Judgement,
+    Verdict,
     judge_readings,
     judge_receipts,
     judge_voids,
 )
-from cloud_agent.ingest.verify import Verified
+from cloud_agent.ingest.verify import DROPS, Refused, Verified
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
 from protocol import answer, command, envelope, fields, frame, topics
@@ -38,12 +39,14 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What a message leads to. `greeted`: the device has said hello. `settled`: closed orders."""
+    """What a message leads to. `greeted`: the nonce of a hello. `dropped`: records were refused
+    for good, and why.
+    """
 
     device: str
     outgoing: list[Outgoing]
     greeted: bytes | None = None
-    settled: tuple[outbox.Settled, ...] = ()
+    dropped: Refused | None = None
 
 
 class Handlers:
@@ -121,11 +124,10 @@ class Handlers:
         seen = records.seen(connection, self._service.vault, device, message.first, message.last)
         judgement = judge_receipts(message, records.cursor(connection, device), seen)
         new = records.store_receipts(connection, device, message, judgement)
-        settled = outbox.settle(connection, device, new, verified.signed, now_s)
-        for order in settled:
+        for order in outbox.settle(connection, device, new, verified.signed, now_s):
             if order.verb == command.VERB_CLAIM and not order.done:
-                claims.end_refused(connection, device, order.command, now_s)
-        return self._settle(connection, device, judgement, tuple(settled))
+                claims.end_refused(connection, device, order.number, now_s)
+        return self._settle(connection, device, judgement)
 
     def _voids(
         self, connection: sa.Connection, verified: Verified, message: frame.Voids
@@ -141,14 +143,13 @@ class Handlers:
         connection: sa.Connection,
         device: str,
         judgement: Judgement,
-        settled: tuple[outbox.Settled, ...] = (),
     ) -> Handled:
         """Moves the cursor and notes the gap in the same transaction as the rows (SPEC 8.2)."""
         records.move_cursor(connection, device, judgement, self._service.now())
         for sequence in judgement.alarms:
             log.error("ALARM device %s: record %d came with other content", device, sequence)
         ack = self._seal(connection, device, judgement.ack)
-        return Handled(device, [ack], settled=settled)
+        return Handled(device, [ack], dropped=_dropped(device, judgement))
 
     def _seal(self, connection: sa.Connection, device: str, message: fields.Payload) -> Outgoing:
         table = schema.device
@@ -158,6 +159,12 @@ class Handlers:
         kid = topics.kid_of(device)
         sealed = envelope.seal_mac0(message.TYPE, kid, message.encode(), row.mac_generation, key)
         return Outgoing(topics.down(device), sealed)
+
+
+def _dropped(device: str, judgement: Judgement) -> Refused | None:
+    """The reason that the first refused record of a frame gets a row with."""
+    reasons = [r.reason for r in judgement.records if r.verdict is Verdict.DROP]
+    return Refused(DROPS[reasons[0]], topics.kid_of(device)) if reasons else None
 
 
 def _told(hello: frame.Hello, now_s: int) -> dict[str, object]:

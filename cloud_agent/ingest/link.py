@@ -99,14 +99,14 @@ class Link:
             self._connection.resume()
         return deliveries
 
-    @property
-    def waiting(self) -> int:
-        """How many messages wait to be received."""
-        return self._queue.qsize()
+    async def drained(self) -> None:
+        """Returns when everything that came has been received and acknowledged."""
+        await self._queue.join()
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
         """Tells the broker, in this order, that they are done; drops what came by an older one."""
         for delivery in deliveries:
+            self._queue.task_done()
             if delivery.connection is self._connection:
                 delivery.connection.acknowledge(delivery.mid)
 

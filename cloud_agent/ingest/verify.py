@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 
 from cloud_agent.ingest.errors import MalformedError
 from cloud_agent.ingest.strict import strict_decode
-from protocol import cbor, cose, envelope, frame, message_types, topics
+from protocol import answer, cbor, cose, envelope, frame, message_types, topics
 from protocol.errors import AuthenticityError, CoseError, MessageError
 
 UplinkMessage = frame.Hello | frame.ClaimWindow | frame.Readings | frame.Receipts | frame.Voids
@@ -54,8 +54,21 @@ class Reason(StrEnum):
     TYPE = "type"
     SIGNATURE = "signature"
     PAYLOAD = "payload"
-    # Not a rule of SPEC 13: a fault of ours while a good message was handled.
+    # Not rules of SPEC 13. A fault of ours while a good message was handled:
     INTERNAL = "internal"
+    # Records of a good message that were dropped (SPEC 5.2).
+    ERASED = "erased"
+    CLAIM_ENDED = "claim-ended"
+    OUT_OF_RANGE = "out-of-range"
+    CONSENT_WITHDRAWN = "consent-withdrawn"
+
+
+DROPS = {
+    answer.DROP_ERASED: Reason.ERASED,
+    answer.DROP_CLAIM_ENDED: Reason.CLAIM_ENDED,
+    answer.DROP_OUT_OF_RANGE: Reason.OUT_OF_RANGE,
+    answer.DROP_CONSENT_WITHDRAWN: Reason.CONSENT_WITHDRAWN,
+}
 
 
 @dataclass(frozen=True, slots=True)

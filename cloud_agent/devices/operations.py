@@ -1,0 +1,109 @@
+"""What `tare device ...` asks of the server, or of itself when no server runs: named operations
+for the control socket. JSON in, JSON out; bytes travel as hex.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from cloud_agent.accounts import accounts
+from cloud_agent.broker.settings import Endpoint, settle_endpoint
+from cloud_agent.control import Operation
+from cloud_agent.devices.claims import Claims
+from cloud_agent.devices.directory import list_devices, list_refused
+from cloud_agent.devices.enrolment import Enrolment
+from cloud_agent.devices.pki import Authority
+from cloud_agent.errors import UsageError
+from cloud_agent.service import Service
+
+Arguments = dict[str, Any]
+
+
+class DeviceOperations:
+    """The operations of one open installation. Without a running server, `authority` and
+    `endpoint` are opened when they are first needed.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        authority: Authority | None = None,
+        endpoint: Endpoint | None = None,
+    ) -> None:
+        self._service = service
+        self._authority = authority
+        self._endpoint = endpoint
+        self._enrolment: Enrolment | None = None
+        self._claims = Claims(service)
+
+    def table(self) -> dict[str, Operation]:
+        """Names and what they do, for the dispatcher."""
+        return {
+            "device.enrol-begin": self._enrol_begin,
+            "device.enrol-answer": self._enrol_answer,
+            "device.enrol-finish": self._enrol_finish,
+            "device.claim": self._claim,
+            "device.list": self._list,
+            "device.refused": self._refused,
+        }
+
+    async def _enrol_begin(self, _service: Service, _arguments: Arguments) -> Arguments:
+        enrolment = await self._open_enrolment()
+        return {"challenge": enrolment.begin().hex()}
+
+    async def _enrol_answer(self, _service: Service, arguments: Arguments) -> Arguments:
+        enrolment = await self._open_enrolment()
+        enrolled = await enrolment.answer(_hex(arguments, "request"))
+        return {"device": enrolled.device, "reply": enrolled.reply.hex()}
+
+    async def _enrol_finish(self, _service: Service, arguments: Arguments) -> Arguments:
+        enrolment = await self._open_enrolment()
+        device = _text(arguments, "device")
+        await enrolment.finish(device)
+        return {"device": device}
+
+    async def _claim(self, service: Service, arguments: Arguments) -> Arguments:
+        email, password = _text(arguments, "email"), _text(arguments, "password")
+        account = await asyncio.to_thread(accounts.authenticate, service, email, password)
+        claimed = await self._claims.claim(account, _text(arguments, "code"))
+        return {"device": claimed.device, "epoch": claimed.epoch}
+
+    async def _list(self, service: Service, _arguments: Arguments) -> Arguments:
+        return {"devices": await asyncio.to_thread(list_devices, service.database)}
+
+    async def _refused(self, service: Service, arguments: Arguments) -> Arguments:
+        most = arguments.get("most", 20)
+        if not isinstance(most, int) or not 1 <= most <= 1000:
+            raise UsageError("most is 1 .. 1000")
+        return {"refused": await asyncio.to_thread(list_refused, service.database, most)}
+
+    async def _open_enrolment(self) -> Enrolment:
+        if self._enrolment is None:
+            folder = self._service.folder
+            if self._authority is None:
+                self._authority = await asyncio.to_thread(Authority.open, folder.ca)
+            if self._endpoint is None:
+                self._endpoint = await asyncio.to_thread(settle_endpoint, folder.broker)
+            self._enrolment = Enrolment(self._service, self._authority, self._endpoint)
+        return self._enrolment
+
+
+def operations(service: Service) -> dict[str, Operation]:
+    """For a command that found no server and opened the files itself."""
+    return DeviceOperations(service).table()
+
+
+def _text(arguments: Arguments, name: str) -> str:
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{name} is missing")
+    return value
+
+
+def _hex(arguments: Arguments, name: str) -> bytes:
+    try:
+        return bytes.fromhex(_text(arguments, name))
+    except ValueError as error:
+        raise UsageError(f"{name} is not hexadecimal") from error
