@@ -13,7 +13,18 @@ from typing import Any
 
 import pytest
 
-from protocol import cbor, command, enrolment, envelope, frame, message_types, p256, reading
+from protocol import (
+    answer,
+    cbor,
+    command,
+    enrolment,
+    envelope,
+    fields,
+    frame,
+    message_types,
+    p256,
+    reading,
+)
 from protocol.errors import ProtocolError
 from protocol.tests import cddl, support
 
@@ -40,6 +51,7 @@ _RULES = {
 # The library (0.6.4) applies .cbor to every element of an array, and loses its way in a
 # choice between many arrays.
 _BEYOND_THE_LIBRARY = {"signed", "authenticated", "envelope", "message", "uplink", "answer"}
+_RECORD = support.weigh_in().item()
 # Orders between elements, points on the curve, lengths in bytes after UTF-8.
 _BEYOND_A_GRAMMAR = {
     "hello-journal",
@@ -141,11 +153,37 @@ def test_grammar_and_parser_refuse_missing_and_additional_elements(sample: Any) 
         assert _verdict(type(sample), changed) != "fine"
 
 
-@pytest.mark.parametrize(("count", "fits"), [(0, False), (1, True), (32, True), (33, False)])
-def test_numbers_of_records_are_bounded(count: int, fits: bool) -> None:  # noqa: FBT001
-    item = [3, 1, 1, 1, 255, 1, [support.weigh_in().item()] * count]
-    assert _fits("readings", item) == fits
-    assert (_verdict(frame.Readings, item) == "fine") == fits
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ("grams", [1, reading.MAX_WEIGHT_G], [0, reading.MAX_WEIGHT_G + 1]),
+        ("impedance", [1, reading.MAX_IMPEDANCE_DOHM], [0, reading.MAX_IMPEDANCE_DOHM + 1]),
+        ("pressure", [1, reading.MAX_PRESSURE_DMMHG], [0, reading.MAX_PRESSURE_DMMHG + 1]),
+        ("pulse", [1, reading.MAX_PULSE_DBPM], [0, reading.MAX_PULSE_DBPM + 1]),
+        ("natural", [0, fields.MAX_INTEGER], [-1, fields.MAX_INTEGER + 1]),
+        ("seconds", [0, fields.MAX_TIME], [-1, fields.MAX_TIME + 1]),
+        ("handle", [0, frame.MAX_HANDLE], [-1, frame.MAX_HANDLE + 1]),
+        ("verb", [1, frame.MAX_VERB], [0, frame.MAX_VERB + 1]),
+        (
+            "person",
+            [[1, 1, 0], [frame.MAX_HANDLE, command.MAX_SLOT, reading.MAX_WEIGHT_G]],
+            [[0, 1, 0], [1, 0, 0], [1, command.MAX_SLOT + 1, 0], [1, 1, reading.MAX_WEIGHT_G + 1]],
+        ),
+        ("person", [[1, 1, 0]], [[frame.MAX_HANDLE + 1, 1, 0], [1, 1], [1, 1, 0, 0], 1]),
+        ("people", [[], [[1, 1, 0]] * command.MAX_SLOT], [[[1, 1, 0]] * (command.MAX_SLOT + 1)]),
+        ("records", [[_RECORD], [_RECORD] * frame.MAX_READINGS], [[], [_RECORD] * 33, [1]]),
+        ("receipt-list", [[[1, 1, 0]], [[1, 1, 0]] * frame.MAX_RECEIPTS], [[], [[1, 1, 0]] * 17]),
+        ("refusals", [[], [[1, 1]] * answer.MAX_REFUSALS], [[[1, 1]] * 33, [[1, 32]], [[0, 1]]]),
+        ("arguments", [[], [None] * 16], [[None] * 17]),
+    ],
+)
+def test_ends_of_each_range_are_those_of_the_code(
+    rule: str, inside: list[object], outside: list[object]
+) -> None:
+    for item in inside:
+        assert _fits(rule, item), item
+    for item in outside:
+        assert not _fits(rule, item), item
 
 
 @pytest.mark.parametrize(
