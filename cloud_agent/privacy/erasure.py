@@ -86,6 +86,22 @@ def resume(service: Service) -> None:
     _give_up_waiting(service)
 
 
+def carry_on(service: Service) -> None:
+    """Now and then: closes erasures that all devices have confirmed, and those that waited too
+    long for one.
+    """
+    erasure = schema.erasure
+    query = sa.select(erasure.c.id).where(erasure.c.state == "awaiting-devices")
+    with service.database.reading() as connection:
+        requests = list(connection.execute(query).scalars())
+    for request in requests:
+        try:
+            status(service, request)
+        except (TareError, OSError) as error:
+            _log.warning("erasure %s is not complete: %s", request.hex(), error)
+    _give_up_waiting(service)
+
+
 def _begin(service: Service, account: Account, given: tuple[Path, ...]) -> bytes:
     request = secrets.token_bytes(_REQUEST_SIZE)
     account_table, erasure = schema.account, schema.erasure

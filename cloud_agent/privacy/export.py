@@ -98,8 +98,8 @@ def _members(service: Service, account: Account) -> dict[str, bytes]:
         "README.txt": _README.encode(),
         "readings.json": _json(described),
         "readings.csv": _csv(readings),
-        "account.json": _json(_account(service, account)),
-        "devices.json": _json(_devices(service, account)),
+        "account.json": _json(describe_account(service, account)),
+        "devices.json": _json(describe_devices(service, account)),
         **{names[row]: signed for row, signed in frames.items()},
     }
 
@@ -122,7 +122,8 @@ def _frames(service: Service, account: Account) -> dict[bytes, bytes]:
     }
 
 
-def _account(service: Service, account: Account) -> dict[str, Any]:
+def describe_account(service: Service, account: Account) -> dict[str, Any]:
+    """Contact data, zone, and what was agreed to and when, as JSON. In the clear."""
     contact = accounts.contact(service, account)
     consent, terms = schema.consent, schema.terms_acceptance
     with service.database.reading() as connection:
@@ -160,7 +161,7 @@ def _account(service: Service, account: Account) -> dict[str, Any]:
     }
 
 
-def _devices(service: Service, account: Account) -> list[dict[str, Any]]:
+def describe_devices(service: Service, account: Account) -> list[dict[str, Any]]:
     """Devices that the person claimed, is known on, or has frames of."""
     device, claim, handle = schema.device, schema.claim, schema.person_handle
     involved = sa.union(

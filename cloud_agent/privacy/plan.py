@@ -86,7 +86,11 @@ def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan
             ).scalars()
         )
         samples = _samples(connection, service, person)
-    patterns = (*_identity(service, account, bool(exports)), *_keys(service, person), *samples)
+    patterns = (
+        *_identity(service, account, exported=bool(exports)),
+        *_keys(service, person),
+        *samples,
+    )
     return Plan(person, endings, exports, patterns, given, {})
 
 
@@ -141,7 +145,7 @@ def _endings(connection: sa.Connection, account: Account) -> tuple[Ending, ...]:
     return tuple(endings)
 
 
-def _identity(service: Service, account: Account, exported: bool) -> list[Pattern]:  # noqa: FBT001 # one flag, named at the only call
+def _identity(service: Service, account: Account, *, exported: bool) -> list[Pattern]:
     contact = accounts.contact(service, account)
     home = HOME_EXPORTS if exported else NO_HOME
     patterns = [

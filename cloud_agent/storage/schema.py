@@ -20,11 +20,6 @@ from cloud_agent.storage.types import BLOB, INTEGER, TEXT
 
 SCHEMA_VERSION: Final = 1
 
-# Outcomes in `ingest` beside the reasons of a drop, 1 .. 15 (SPEC 5.2).
-OUTCOME_STORED: Final = 0
-OUTCOME_RECEIPT: Final = 32
-OUTCOME_VOID: Final = 33
-
 metadata: Final = MetaData()
 
 # A device that is not there any more keeps its row: its keys must be refused for good (SPEC 2.6).
@@ -266,11 +261,13 @@ ingest: Final = _table(
     column("device", TEXT, ForeignKey("device.id"), primary_key=True, about=a.INGEST),
     column("sequence", INTEGER, primary_key=True, about=a.INGEST),
     column("claim_epoch", INTEGER, about=a.INGEST),
-    column("outcome", INTEGER, about=a.INGEST),  # 1 .. 15: reason of a drop (SPEC 5.2); see above
+    column(
+        "outcome", INTEGER, about=a.INGEST
+    ),  # 0 settled as it is, else the reason of the drop (SPEC 5.2)
     column("owner", BLOB, nullable=True, about=a.PERSON_ID),
     column("digest", BLOB, nullable=True, about=a.DIGEST),
     Index("ingest_owner", "owner"),
-    CheckConstraint("outcome BETWEEN 0 AND 33"),
+    CheckConstraint("outcome BETWEEN 0 AND 15"),
     rowid=False,
 )
 

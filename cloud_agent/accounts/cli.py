@@ -1,0 +1,294 @@
+"""`tare account ...`: open, show, export and erase an account."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from cloud_agent import terminal
+from cloud_agent.accounts import agreements, zone_guess
+from cloud_agent.accounts.agreements import Agreement
+from cloud_agent.client import Client
+from cloud_agent.errors import RefusedError, TareError, UsageError
+from cloud_agent.readings.zones import iso_text
+from cloud_agent.terminal import DataOption, EmailOption, JsonOption, PasswordFileOption, out
+
+app: Final = typer.Typer(
+    no_args_is_help=True, help="Open, show, export and erase accounts. " + terminal.EXIT_CODES
+)
+
+AlsoScanOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--also-scan",
+        metavar="FILE",
+        help="A further file in which nothing may be left, such as a flash image. Repeatable.",
+        show_default=False,
+    ),
+]
+WaitOption = Annotated[
+    int, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait for devices to confirm.")
+]
+
+_POLL_S: Final = 0.5
+
+
+@app.command()
+def create(
+    *,
+    email: EmailOption,
+    name: Annotated[str, typer.Option(help="Your name, as you want to be called.")] = "",
+    zone: Annotated[
+        str | None,
+        typer.Option(help="IANA time zone, such as Europe/Paris. Default: this machine's."),
+    ] = None,
+    accept_terms: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="You have read and accept this version of the terms."),
+    ] = None,
+    consent_health: Annotated[
+        bool | None,
+        typer.Option(
+            "--consent-health/--no-consent-health",
+            help="You consent (or not) to the processing of your health data.",
+            show_default=False,
+        ),
+    ] = None,
+    password_file: PasswordFileOption = None,
+    data: DataOption = None,
+) -> None:
+    """Open an account. Shows the terms and the consent, and asks for both separately."""
+    terms_version = accept_terms or _ask_terms()
+    health = _consent(given=consent_health)
+    arguments = {
+        "email": email,
+        "name": name,
+        "zone": zone or zone_guess.local_zone(),
+        "terms_version": terms_version,
+        "health_consent": health,
+        "password": terminal.read_password(password_file, twice=True),
+    }
+    with terminal.connect(data) as client:
+        client.ask("account.create", arguments)
+    out.print(f"The account is open. Terms version {terms_version} accepted.")
+    if health is None:
+        out.print("Without your consent no reading is stored.")
+    else:
+        out.print(f"Consent to process health data, version {health}, given.")
+
+
+@app.command()
+def texts() -> None:
+    """Print the terms of use and the consent that `create` asks for."""
+    for document in (agreements.TERMS, agreements.HEALTH):
+        out.print(agreements.current(document).text, markup=False)
+
+
+@app.command()
+def show(
+    *,
+    email: EmailOption,
+    password_file: PasswordFileOption = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Show an account: contact data, what was agreed to and when, devices."""
+    with terminal.connect(data) as client:
+        found = client.ask("account.show", _login(email, password_file))
+    if as_json:
+        _print_json(found)
+        return
+    table = Table.grid(padding=(0, 2))
+    for key in ("email", "name", "time_zone", "created_utc"):
+        table.add_row(key.replace("_", " "), str(found[key]))
+    for terms in found["terms"]:
+        table.add_row("terms", f"version {terms['version']}, accepted {terms['accepted_utc']}")
+    for consent in found["consents"]:
+        withdrawn = consent["withdrawn_utc"]
+        end = f", withdrawn {withdrawn}" if withdrawn else ""
+        table.add_row(
+            f"consent to {consent['purpose']} data",
+            f"version {consent['version']}, given {consent['given_utc']}{end}",
+        )
+    for device in found["devices"]:
+        table.add_row("device", f"{device['id']} ({device['model']})")
+    out.print(table)
+
+
+@app.command()
+def export(
+    *,
+    email: EmailOption,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The zip file to write.")
+    ],
+    password_file: PasswordFileOption = None,
+    data: DataOption = None,
+) -> None:
+    """Write everything that is kept about you into a zip file.
+
+    Readings as JSON and CSV with units and UTC offsets, the frames as your device signed them
+    with its public key, your account, and what you agreed to.
+    """
+    if output.exists():
+        raise UsageError(f"{output} is there already")
+    with terminal.connect(data) as client:
+        made = client.ask("account.export", _login(email, password_file))
+        size = _copy_private(Path(made["path"]), output)
+    out.print(f"{output}: {size:,} bytes. Whoever has this file can read it: keep it safe.")
+
+
+@app.command()
+def erase(
+    *,
+    email: EmailOption,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
+    also_scan: AlsoScanOption = None,
+    wait: WaitOption = 0,
+    password_file: PasswordFileOption = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Erase an account for good: keys, readings, exports, and what the devices hold.
+
+    Every file is scanned before and after; the receipt says what was found and what cannot be
+    checked. Devices erase when they connect next; `tare account erasure` shows how far it is.
+    """
+    arguments = _login(email, password_file) | {"also_scan": _absolute(also_scan)}
+    if not yes:
+        terminal.require_terminal("add --yes when you are sure")
+        if not terminal.confirm(f"Erase the account {email} and all its readings for good?"):
+            raise RefusedError("nothing was erased")
+    with terminal.connect(data) as client:
+        report = client.ask("account.erase", arguments)
+        report = _await_devices(client, report, wait)
+    _show_receipt(report, as_json=as_json)
+
+
+@app.command()
+def erasure(
+    *,
+    request: Annotated[str, typer.Argument(help="The number on the receipt.")],
+    also_scan: AlsoScanOption = None,
+    wait: WaitOption = 0,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Show how far an erasure is, and carry on what can be carried on."""
+    arguments = {"request": request, "also_scan": _absolute(also_scan)}
+    with terminal.connect(data) as client:
+        report = client.ask("erasure.status", arguments)
+        report = _await_devices(client, report, wait)
+    _show_receipt(report, as_json=as_json)
+
+
+def _login(email: str, password_file: Path | None) -> dict[str, Any]:
+    return {"email": email, "password": terminal.read_password(password_file)}
+
+
+def _ask_terms() -> str:
+    terms = agreements.current(agreements.TERMS)
+    terminal.require_terminal(
+        f"read `tare account texts`, then add --accept-terms {terms.version} and "
+        "--consent-health or --no-consent-health"
+    )
+    _show(terms)
+    if not terminal.confirm(f"Do you accept the terms of use, version {terms.version}?"):
+        raise RefusedError("without the terms there is no account")
+    return terms.version
+
+
+def _consent(*, given: bool | None) -> str | None:
+    health = agreements.current(agreements.HEALTH)
+    if given is None:
+        terminal.require_terminal("add --consent-health or --no-consent-health")
+        _show(health)
+        given = terminal.confirm("Do you consent to the processing of your health data?")
+    return health.version if given else None
+
+
+def _show(agreement: Agreement) -> None:
+    out.print()
+    out.print(agreement.text, markup=False)
+
+
+def _absolute(paths: list[Path] | None) -> list[str]:
+    # The server has another working folder.
+    return [str(path.absolute()) for path in paths or ()]
+
+
+def _copy_private(source: Path, target: Path) -> int:
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as sink, source.open("rb") as stream:
+            shutil.copyfileobj(stream, sink)
+    except OSError as error:
+        raise TareError(f"cannot write {target}: {error.strerror}") from error
+    return target.stat().st_size
+
+
+def _await_devices(client: Client, report: dict[str, Any], wait_s: int) -> dict[str, Any]:
+    deadline = time.monotonic() + wait_s
+    while report["state"] == "awaiting-devices" and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        report = client.ask("erasure.status", {"request": report["request"]})
+    return report
+
+
+def _show_receipt(report: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(report)
+    else:
+        _print_receipt(report)
+    if report["state"] in {"failed", "running"}:
+        raise TareError("the erasure is not complete: see the receipt, then run `erasure` again")
+
+
+def _print_receipt(report: dict[str, Any]) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("erasure", report["request"])
+    table.add_row("state", report["state"])
+    for key, text in (
+        ("requested_s", "requested"),
+        ("unreadable_s", "unreadable since"),
+        ("compacted_s", "gone from every file since"),
+        ("closed_s", "closed"),
+    ):
+        if report[key] is not None:
+            table.add_row(text, iso_text(report[key], 0))
+    table.add_row("looked for", f"{report['patterns']} byte patterns")
+    table.add_row("found before", _places(report["found_before"]))
+    if report["missing_before"]:
+        table.add_row("not found before", ", ".join(report["missing_before"]))
+    table.add_row("found after", _places(report["found_after"]))
+    for name in report["scanned_last"]:
+        table.add_row("scanned too", name)
+    for device, state in report["devices"].items():
+        table.add_row("device", f"{device}: {_DEVICE_STATES.get(state, state)}")
+    for text in report["not_verified"]:
+        table.add_row("not verified", text)
+    out.print(table)
+
+
+_DEVICE_STATES: Final = {
+    "waiting": "will erase when it connects next",
+    "done": "has erased and signed for it",
+    "failed": "could not erase",
+}
+
+
+def _places(found: dict[str, int]) -> str:
+    if not found:
+        return "0 places"
+    return ", ".join(f"{count} places in {name}" for name, count in sorted(found.items()))
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    out.print_json(json.dumps(value))

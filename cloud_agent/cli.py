@@ -1,0 +1,132 @@
+"""The command `tare`: puts the groups of commands together, and turns every mistake into one
+line and an exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+from rich.table import Table
+
+from cloud_agent import serve as server
+from cloud_agent import terminal
+from cloud_agent.accounts.cli import app as account_app
+from cloud_agent.broker.cli import app as broker_app
+from cloud_agent.devices.cli import app as device_app
+from cloud_agent.errors import TareError
+from cloud_agent.readings.cli import app as readings_app
+from cloud_agent.terminal import DataOption, JsonOption, out
+
+_HELP: Final = f"""Tare: an open connected scale and blood-pressure cuff with a cloud of your own.
+
+Start with `tare serve` and leave it running. In another terminal: `tare account create`, then
+`tare device enroll` with the scale on USB, press its button, and `tare device claim` with the
+code that it shows. Step on it, and `tare readings list` shows your weight.
+
+Your password is asked for, or read from TARE_PASSWORD or --password-file.
+
+{terminal.EXIT_CODES}
+"""
+
+app: Final = typer.Typer(
+    name="tare",
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(account_app, name="account")
+app.add_typer(device_app, name="device")
+app.add_typer(readings_app, name="readings")
+app.add_typer(broker_app, name="broker")
+
+
+class BrokerKind(StrEnum):
+    """Which broker `serve` starts."""
+
+    AUTO = "auto"
+    EMBEDDED = "embedded"
+    MOSQUITTO = "mosquitto"
+    NONE = "none"
+
+
+@app.command()
+def serve(
+    *,
+    broker: Annotated[
+        BrokerKind,
+        typer.Option(help="auto: Mosquitto where it is installed, else the embedded one."),
+    ] = BrokerKind.AUTO,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="TLS port of the broker. Default: that of the last time, else a free one.",
+            show_default=False,
+        ),
+    ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1.", show_default=False
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Address that devices are told at enrolment.", show_default=False
+        ),
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Run the cloud: broker, agent and databases. Stop it with Ctrl-C."""
+    server.run(
+        server.Options(data=data, broker=broker.value, port=port or None, bind=bind, host=host)
+    )
+
+
+@app.command()
+def refused(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="The latest so many.")] = 20,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """List messages that were refused: why, by which key and topic, never what was in them."""
+    with terminal.connect(data) as client:
+        found = client.ask("frames.refused", {"limit": limit})["refused"]
+    if as_json:
+        out.print_json(json.dumps(found))
+        return
+    table = Table("received (UTC)", "reason", "key", "topic", "bytes")
+    for row in found:
+        key = row["kid"] or "not read"
+        table.add_row(row["received_utc"], row["reason"], key, row["topic"], str(row["length"]))
+    out.print(table if found else "No message was refused.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="tare")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except TareError as error:
+        return terminal.report(error)
+    except KeyboardInterrupt:
+        return terminal.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`head`) has seen enough; nothing may be flushed at exit any more.
+        sys.stdout = None
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The named operations of accounts, readings and erasure, for the control socket and for a
+command that opens the files itself. JSON in, JSON out. What the caller is allowed to see is
+decided here, by the password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from cloud_agent.accounts import accounts
+from cloud_agent.accounts.accounts import Account, NewAccount
+from cloud_agent.control import Arguments, Operation
+from cloud_agent.errors import UsageError
+from cloud_agent.privacy import erasure, export
+from cloud_agent.readings import listing, zones
+from cloud_agent.service import Service
+from cloud_agent.storage import schema
+
+_MOST_REFUSED: Final = 1_000
+
+
+async def account_create(service: Service, arguments: Arguments) -> Arguments:
+    """Opens an account."""
+    new = NewAccount(
+        email=_text(arguments, "email"),
+        name=_optional_text(arguments, "name") or "",
+        password=_text(arguments, "password"),
+        zone=_text(arguments, "zone"),
+        terms_version=_text(arguments, "terms_version"),
+        health_consent=_optional_text(arguments, "health_consent"),
+    )
+    account = await asyncio.to_thread(accounts.create, service, new)
+    return {"account": account.id.hex()}
+
+
+async def account_show(service: Service, arguments: Arguments) -> Arguments:
+    """What the account knows of itself."""
+
+    def describe() -> Arguments:
+        account = _authenticated(service, arguments)
+        described = export.describe_account(service, account)
+        described.pop("texts")
+        return described | {"devices": export.describe_devices(service, account)}
+
+    return await asyncio.to_thread(describe)
+
+
+async def account_export(service: Service, arguments: Arguments) -> Arguments:
+    """Writes the export into the data folder; the caller copies it."""
+
+    def make() -> Arguments:
+        return {"path": str(export.make_export(service, _authenticated(service, arguments)))}
+
+    return await asyncio.to_thread(make)
+
+
+async def account_erase(service: Service, arguments: Arguments) -> Arguments:
+    """Erases the account, its person and what their devices hold."""
+
+    def erase() -> Arguments:
+        given = _paths(arguments)
+        account = _authenticated(service, arguments)
+        return erasure.erase(service, account, given=given).as_json()
+
+    return await asyncio.to_thread(erase)
+
+
+async def erasure_status(service: Service, arguments: Arguments) -> Arguments:
+    """How far an erasure is; whoever has its number may ask: it names nobody."""
+
+    def status() -> Arguments:
+        request = erasure.parse_request(_text(arguments, "request"))
+        return erasure.status(service, request, given=_paths(arguments)).as_json()
+
+    return await asyncio.to_thread(status)
+
+
+async def readings_list(service: Service, arguments: Arguments) -> Arguments:
+    """The account's readings, oldest first: as JSON, or as the text of a CSV file."""
+
+    def read() -> Arguments:
+        account = _authenticated(service, arguments)
+        limit = arguments.get("limit")
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise UsageError("the limit is a number from 1")
+        found = listing.list_readings(service.database, service.vault, account.subject, limit=limit)
+        if arguments.get("form") == "csv":
+            return {"csv": _csv(found)}
+        return {"readings": [listing.as_json(reading) for reading in found]}
+
+    return await asyncio.to_thread(read)
+
+
+async def frames_refused(service: Service, arguments: Arguments) -> Arguments:
+    """The latest refused messages: why, from whom and how long, never what was in them."""
+    limit = arguments.get("limit", 20)
+    if not isinstance(limit, int) or not 1 <= limit <= _MOST_REFUSED:
+        raise UsageError(f"the limit is 1 to {_MOST_REFUSED}")
+    table = schema.refused_frame
+    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+
+    def read() -> list[dict[str, Any]]:
+        with service.database.reading() as connection:
+            return [_refused(row) for row in connection.execute(query)]
+
+    refused = await asyncio.to_thread(read)
+    return {"refused": refused[::-1]}
+
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "account.create": account_create,
+    "account.show": account_show,
+    "account.export": account_export,
+    "account.erase": account_erase,
+    "erasure.status": erasure_status,
+    "readings.list": readings_list,
+    "frames.refused": frames_refused,
+}
+
+
+def _authenticated(service: Service, arguments: Arguments) -> Account:
+    return accounts.authenticate(service, _text(arguments, "email"), _text(arguments, "password"))
+
+
+def _refused(row: Any) -> dict[str, Any]:
+    return {
+        "reason": row.reason,
+        "kid": row.kid.hex() if row.kid is not None else None,
+        "topic": row.topic,
+        "length": row.length,
+        "received_utc": zones.iso_text(row.received_s, 0),
+    }
+
+
+def _csv(readings: list[listing.Reading]) -> str:
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(listing.CSV_HEADER)
+    table.writerows(listing.as_csv_row(reading) for reading in readings)
+    return text.getvalue()
+
+
+def _text(arguments: Arguments, name: str) -> str:
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{name} is missing")
+    return value
+
+
+def _optional_text(arguments: Arguments, name: str) -> str | None:
+    value = arguments.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"{name} is not text")
+    return value
+
+
+def _paths(arguments: Arguments) -> tuple[Path, ...]:
+    given = arguments.get("also_scan", [])
+    if not isinstance(given, list):
+        raise UsageError("also_scan is a list of files")
+    paths = tuple(Path(str(path)) for path in given)
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"{path} is not a file")
+    return paths

@@ -1,0 +1,70 @@
+"""`tare readings ...`: list one's readings."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from cloud_agent import terminal
+from cloud_agent.errors import UsageError
+from cloud_agent.terminal import DataOption, EmailOption, JsonOption, PasswordFileOption, out
+
+app: Final = typer.Typer(no_args_is_help=True, help="See your readings. " + terminal.EXIT_CODES)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `list` a sub-command although it is the only one."""
+
+
+@app.command("list")
+def list_(
+    *,
+    email: EmailOption,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the latest so many.", show_default=False)
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: JsonOption = False,
+    password_file: PasswordFileOption = None,
+    data: DataOption = None,
+) -> None:
+    """List your readings, oldest first, with the time in your zone."""
+    if as_csv and as_json:
+        raise UsageError("choose --csv or --json")
+    arguments: dict[str, Any] = {
+        "email": email,
+        "password": terminal.read_password(password_file),
+        "form": "csv" if as_csv else "json",
+    }
+    if limit is not None:
+        arguments["limit"] = limit
+    with terminal.connect(data) as client:
+        found = client.ask("readings.list", arguments)
+    if as_csv:
+        out.file.write(found["csv"])
+    elif as_json:
+        out.print_json(json.dumps(found["readings"]))
+    else:
+        _print_table(found["readings"])
+
+
+def _print_table(readings: list[dict[str, Any]]) -> None:
+    if not readings:
+        out.print("No readings yet.")
+        return
+    table = Table("taken", "what", "values", "remarks")
+    for reading in readings:
+        values = ", ".join(
+            f"{name} {measured['value']:g} {measured['unit']}"
+            for name, measured in reading["values"].items()
+        )
+        remarks = list(reading["remarks"])
+        if reading["time_quality"] == "interval":
+            minutes = -(-reading["uncertainty_s"] // 60)
+            remarks.insert(0, f"time uncertain by {minutes} min either way")
+        table.add_row(reading["taken"], reading["kind"], values, "; ".join(remarks))
+    out.print(table)

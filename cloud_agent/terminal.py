@@ -1,0 +1,106 @@
+"""What all commands share at the terminal: options, passwords, output, and errors as one
+line and an exit code. The only module that prompts.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from cloud_agent.client import Client
+from cloud_agent.config import DataFolder
+from cloud_agent.errors import TareError, UsageError
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused or not found; "
+    "4 the data folder or the server is busy."
+)
+INTERRUPTED: Final = 130
+
+out: Final = Console(highlight=False, soft_wrap=True)
+errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Data folder. Default: TARE_DATA, else this user's data folder.",
+        show_default=False,
+    ),
+]
+EmailOption = Annotated[
+    str,
+    typer.Option(
+        "--email",
+        envvar="TARE_EMAIL",
+        metavar="ADDRESS",
+        help="E-mail address of the account. Default: TARE_EMAIL.",
+    ),
+]
+PasswordFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file",
+        metavar="FILE",
+        help="File whose first line is the password. Default: TARE_PASSWORD, else a prompt.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@contextmanager
+def connect(data: Path | None) -> Iterator[Client]:
+    """A client of the chosen data folder."""
+    with Client(DataFolder.choose(data)) as client:
+        yield client
+
+
+def read_password(file: Path | None, *, twice: bool = False) -> str:
+    """The password from the file, TARE_PASSWORD or the keyboard; never from an argument,
+    where every user of the machine could read it. `twice`: a new one, typed two times.
+    """
+    if file is not None:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read the password from {file}") from error
+        return _first_line(text)
+    if "TARE_PASSWORD" in os.environ:
+        return os.environ["TARE_PASSWORD"]
+    require_terminal("give the password with --password-file or TARE_PASSWORD")
+    password = getpass.getpass("Password: ")
+    if twice and getpass.getpass("The same again: ") != password:
+        raise UsageError("the two passwords are not the same")
+    return password
+
+
+def require_terminal(advice: str) -> None:
+    """Raises `UsageError` where nobody can answer a question."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"nobody is there to ask: {advice}")
+
+
+def confirm(question: str) -> bool:
+    """Asks for yes or no; no unless `y` or `yes` is typed."""
+    return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
+
+
+def report(error: TareError) -> int:
+    """Prints an error as one line; returns the exit code."""
+    errors.print(f"tare: {error}", markup=False)
+    return error.exit_code
+
+
+def _first_line(text: str) -> str:
+    lines = text.splitlines()
+    return lines[0] if lines else ""
