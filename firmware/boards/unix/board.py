@@ -1,0 +1,135 @@
+"""The unix board: flash file, standard input and output as console, simulated load cell, TLS.
+
+The host's clock is never used as the time. (MicroPython's TLS reads it by itself for the dates of
+certificates, as a real board reads its own clock.)
+"""
+
+import asyncio
+import os
+import select
+import sys
+import time
+
+import tls
+from protocol import frame
+from protocol.signer import PortableSigner
+from sim import load_cell, nor
+from tare.board import Board
+from tare.calibration import Calibration
+from tare.errors import FlashError, LinkError
+
+from boards.unix.sensor import SimulatedSensor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from protocol.envelope import Signer
+    from tare.console import Console
+    from tare.identity import Identity
+    from tare.mqtt import Stream
+
+_FLASH_SIZE = 1 << 20
+# The exit code by which the host is asked to start this program again.
+RESET_CODE = 75
+_TICKS_SIZE = 8
+
+
+class UnixBoard(Board):
+    """`path` is the flash file; beside it lies for a moment what a reset retains."""
+
+    model = "virtual-scale"
+
+    def __init__(self, path: str, awake_ms: int, *, fast: bool) -> None:
+        self.awake_ms = awake_ms
+        self.flash = nor.Nor(nor.File(path, _FLASH_SIZE))
+        self.calibration = Calibration(load_cell.ZERO_COUNTS, load_cell.COUNTS_PER_KG)
+        self.sensor = SimulatedSensor(self.random, fast=fast)
+        self._retained_path = path + ".retained"
+        self._retained = b""
+        self._uptime_ms = 0
+        self._ticks = time.ticks_ms()
+        self._reason = frame.BOOT_POWER_ON
+        self._take_retained()
+        self._input = select.poll()
+        self._input.register(sys.stdin, select.POLLIN)
+
+    def random(self, size: int) -> bytes:
+        return os.urandom(size)
+
+    def make_signer(self, private: bytes) -> "Signer":
+        return PortableSigner(private, self.random)
+
+    def monotonic_ms(self) -> int:
+        # ticks_ms wraps: often enough (every console poll) its difference is added up.
+        now = time.ticks_ms()
+        self._uptime_ms += time.ticks_diff(now, self._ticks)
+        self._ticks = now
+        return self._uptime_ms
+
+    def boot_reason(self) -> int:
+        return self._reason
+
+    def retained(self) -> bytes:
+        return self._retained
+
+    def retain(self, data: bytes) -> None:
+        self._retained = data
+
+    def reset(self) -> None:
+        """Only an orderly reset retains; a killed process had its power cut."""
+        uptime_ms = self.monotonic_ms()
+        with open(self._retained_path, "wb") as file:
+            file.write(uptime_ms.to_bytes(_TICKS_SIZE, "big"))
+            file.write(self._ticks.to_bytes(_TICKS_SIZE, "big"))
+            file.write(self._retained)
+        sys.exit(RESET_CODE)
+
+    def write_line(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+
+    async def read_console(self) -> bytes:
+        """Byte by byte: a read of more would wait until there is more."""
+        while not self._input.poll(0):
+            await asyncio.sleep_ms(10)
+            self.monotonic_ms()
+        data = bytearray()
+        while self._input.poll(0) and len(data) < 1024:
+            byte = sys.stdin.buffer.read(1)
+            if not byte:
+                sys.exit(0)  # the host went away
+            data.extend(byte)
+        return bytes(data)
+
+    async def next_counts(self) -> int:
+        return await self.sensor.next_counts()
+
+    async def open_stream(self, identity: "Identity") -> "Stream":
+        context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+        context.verify_mode = tls.CERT_REQUIRED
+        context.load_verify_locations(identity.ca_certificate)
+        context.load_cert_chain(identity.certificate, identity.tls_key())
+        stream, _ = await asyncio.open_connection(
+            identity.host, identity.port, ssl=context, server_hostname=identity.server_name
+        )
+        return stream
+
+    def add_verbs(self, console: "Console") -> None:
+        console.add("sim", self.sensor.command)
+
+    def _take_retained(self) -> None:
+        try:
+            with open(self._retained_path, "rb") as file:
+                data = file.read()
+            os.remove(self._retained_path)
+        except OSError:
+            return
+        if len(data) < 2 * _TICKS_SIZE:
+            return
+        self._reason = frame.BOOT_RESET
+        before = int.from_bytes(data[_TICKS_SIZE : 2 * _TICKS_SIZE], "big")
+        # The host's ticks ran on while the program was started again.
+        self._uptime_ms = int.from_bytes(data[:_TICKS_SIZE], "big")
+        self._uptime_ms += time.ticks_diff(self._ticks, before)
+        self._retained = data[2 * _TICKS_SIZE :]

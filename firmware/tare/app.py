@@ -1,0 +1,285 @@
+"""The application: boots, wires the parts to a board, and runs the tasks.
+
+Journal first, radio second: a reading is in flash before it is called saved, and before anything is
+sent. What decides lives in the cores; here is only who hears of what.
+"""
+
+import asyncio
+
+from protocol import claim_code, frame, reading
+from protocol.errors import ProtocolError
+from tare import calibration, clock, people, scale, version
+from tare import console as console_rules
+from tare import flash as flash_map
+from tare.clock import Clock
+from tare.commands import Commands
+from tare.console import Console
+from tare.display import Display
+from tare.errors import ConsoleError, EnrolmentError, JournalFullError, SensorError
+from tare.identity import Enrolment, Identity, IdentityStore
+from tare.journal import Journal
+from tare.link import Link
+from tare.state import BootState, State
+from tare.sync import COMMAND, ClaimWindow, Device
+from tare.two_copies import TwoCopies
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from tare.board import Board
+
+_BUFFER = 4096
+_DATA_PER_LINE = 256
+_WINDOW_MS = 600_000
+_RESTART_MS = 1_000
+
+
+class App:
+    """One device on one board. `run` serves for ever."""
+
+    def __init__(self, board: "Board") -> None:
+        self._board = board
+        self.console = Console(board.write_line)
+        self.display = Display(lambda lines: self.console.event("display", {"lines": lines}))
+        self.journal = Journal(board.flash)
+        self.state = State(board.flash)
+        self.boot = BootState(board.flash)
+        self.clock = self._boot()
+        self.commands = Commands(self.state, self.journal)
+        self._calibration = calibration.load(
+            TwoCopies(board.flash, flash_map.CALIBRATION), board.calibration
+        )
+        self._identities = IdentityStore(board.flash, board.make_signer)
+        self._enrolment = Enrolment(self._identities, board.random, board.make_signer)
+        self._buffer = bytearray(_BUFFER)
+        self.identity = self._identities.load()
+        self._enrolled = asyncio.Event()
+        self.link = Link(board, self.console.log, self._noticed)
+        self._scale = scale.Scale()
+        self._add_verbs()
+
+    async def run(self) -> None:
+        """Finish what a power cut left, then run the tasks."""
+        self.console.log("%s, firmware %s, boot %d" % (
+            self._board.model, version.FIRMWARE, self.boot.counter))
+        self.commands.finish()
+        if self.identity is not None:
+            self._enrolled.set()
+            self.link.wake()
+        self._show_idle()
+        tasks = (("console", self._serve_console), ("scale", self._weigh), ("link", self._connect))
+        await asyncio.gather(*[self._keep_running(name, task) for name, task in tasks])
+
+    def _boot(self) -> Clock:
+        """Count this start and find out whether the clock ran on (SPEC 9.1)."""
+        board, boot = self._board, self.boot
+        now_ms = board.monotonic_ms()
+        running = clock.continued(board.retained(), boot.clock_epoch, now_ms)
+        boot.counter += 1
+        boot.reason = board.boot_reason()
+        if running is None:
+            boot.clock_epoch += 1
+            running = Clock(boot.clock_epoch, now_ms)
+        boot.save()
+        board.retain(running.retain())
+        return running
+
+    async def _keep_running(
+        self, name: str, task: "Callable[[], Coroutine[Any, Any, None]]"
+    ) -> None:
+        """A task that fails is begun again; the log gets the kind of error, never its content."""
+        while True:
+            try:
+                await task()
+            except Exception as error:
+                self.console.log("task %s failed: %s" % (name, type(error).__name__))
+            await asyncio.sleep_ms(_RESTART_MS)
+
+    async def _serve_console(self) -> None:
+        lines = console_rules.Lines()
+        while True:
+            for byte in await self._board.read_console():
+                line = lines.feed(byte)
+                if line is not None:
+                    self.console.handle(line)
+
+    async def _connect(self) -> None:
+        await self._enrolled.wait()
+        identity = self.identity
+        if identity is not None:
+            await self.link.run(self._device(identity))
+
+    def _device(self, identity: Identity) -> Device:
+        return Device(
+            self._board.model,
+            identity,
+            self.journal,
+            self.state,
+            self.boot,
+            self.clock,
+            self.commands,
+        )
+
+    async def _weigh(self) -> None:
+        while True:
+            counts = await self._board.next_counts()
+            try:
+                event = self._scale.feed(self._calibration.grams(counts))
+            except SensorError as error:
+                self.display.put("Sensor error")
+                self.console.log("scale: %s" % error)
+                continue
+            if event is not None:
+                self._weighed(event)
+
+    def _weighed(self, event: scale.Event) -> None:
+        if event.kind == scale.STEP_ON:
+            self.display.put("Weighing ...")
+        elif event.kind == scale.UNSTEADY:
+            self.display.put("Please stand still")
+        elif event.kind == scale.LOCKED:
+            if not 0 < event.grams <= scale.MAX_G:
+                self.display.put("Out of range")
+            elif event.final:
+                self._record(event)
+            else:
+                self.display.weight(event.grams, "step off, please")
+
+    def _record(self, event: scale.Event) -> None:
+        """Save a reading and say what became of it."""
+        if self.state.claim_epoch == 0:
+            self.display.weight(event.grams, "not kept: no owner")
+            return
+        handle = people.recognise(self.state.people, event.grams)
+        try:
+            sequence = self.journal.append_reading(
+                self.state.claim_epoch, handle, self.clock.epoch, self._reading(event, handle)
+            )
+        except JournalFullError:
+            self.display.weight(event.grams, "NOT SAVED: full")
+            self.console.log("journal full: a reading was not saved")
+            self.link.wake()
+            return
+        self.display.weight(event.grams, "saved")
+        self.console.event("saved", {"sequence": sequence})
+        if not event.moved and people.learn(self.state.people, handle, event.grams):
+            self.state.save()
+        self.link.wake()
+
+    def _reading(self, event: scale.Event, handle: int) -> list[object]:
+        now_ms = self._board.monotonic_ms()
+        wall = self.clock.wall(now_ms)
+        flags = reading.FLAG_MOVED if event.moved else 0
+        flags |= reading.FLAG_ZERO_CORRECTED if event.corrected else 0
+        attribution = reading.ATTRIBUTION_RECOGNISED if handle else reading.ATTRIBUTION_UNKNOWN
+        return reading.weight(
+            self.clock.seconds(now_ms) if wall is None else wall,
+            event.grams,
+            since_epoch=wall is None,
+            attribution=attribution,
+            flags=flags,
+        ).item()
+
+    def _noticed(self, what: str) -> None:
+        """The cloud said something that counted."""
+        self._board.retain(self.clock.retain())
+        if what == COMMAND and self.state.claim_epoch and self.link.window is not None:
+            self.link.window = None
+            self.display.put("Claimed", "Step on the scale")
+        elif what == COMMAND and not self.state.claim_epoch:
+            self._scale = scale.Scale()
+            self._show_idle()
+
+    def _show_idle(self) -> None:
+        if self.identity is None:
+            self.display.put("Not enrolled")
+        elif self.state.claim_epoch == 0:
+            self.display.put("No owner", "Press the button")
+        else:
+            self.display.put("Step on the scale")
+
+    def _add_verbs(self) -> None:
+        for verb, handler in (
+            ("about", self._about),
+            ("enrol-begin", self._enrol_begin),
+            ("data", self._data),
+            ("enrol-finish", self._enrol_finish),
+            ("button", self._button),
+            ("wake", self._wake),
+            ("reboot", self._reboot),
+        ):
+            self.console.add(verb, handler)
+        self._board.add_verbs(self.console)
+
+    def _about(self, arguments: list[str]) -> object:
+        console_rules.expect(arguments, 0)
+        return {
+            "id": self.identity.device_id if self.identity else None,
+            "model": self._board.model,
+            "firmware": version.FIRMWARE,
+            "enrolled": self.identity is not None,
+            "claim_epoch": self.state.claim_epoch,
+            "journal": [self.journal.oldest, self.journal.next_sequence],
+            "link": self.link.state,
+        }
+
+    def _enrol_begin(self, arguments: list[str]) -> object:
+        console_rules.expect(arguments, 1)
+        challenge = console_rules.octets(arguments[0], 16, 16)
+        try:
+            request = self._enrolment.begin(challenge, self._board.model, version.FIRMWARE)
+        except EnrolmentError as error:
+            raise ConsoleError("refused", str(error))
+        return {"request": request.hex()}
+
+    def _data(self, arguments: list[str]) -> object:
+        console_rules.expect(arguments, 2)
+        data = console_rules.octets(arguments[1], 1, _DATA_PER_LINE)
+        offset = console_rules.number(arguments[0], 0, _BUFFER - len(data))
+        self._buffer[offset : offset + len(data)] = data
+        return None
+
+    def _enrol_finish(self, arguments: list[str]) -> object:
+        console_rules.expect(arguments, 1)
+        length = console_rules.number(arguments[0], 1, _BUFFER)
+        try:
+            self.identity = self._enrolment.finish(bytes(self._buffer[:length]))
+        except (EnrolmentError, ProtocolError) as error:
+            raise ConsoleError("refused", str(error))
+        self.console.log("enrolled")
+        self._enrolled.set()
+        self._show_idle()
+        self.link.wake()
+        return {"id": self.identity.device_id}
+
+    def _button(self, arguments: list[str]) -> object:
+        console_rules.expect(arguments, 1)
+        if arguments[0] != "short":
+            raise ConsoleError("arguments", "expected: button short")
+        if self.identity is None:
+            raise ConsoleError("refused", "not enrolled")
+        if self.state.claim_epoch == 0:
+            code = self._board.random(claim_code.CODE_SIZE)
+            window_ms = min(_WINDOW_MS, frame.MAX_CLAIM_WINDOW_S * 1000)
+            self.link.window = ClaimWindow(code, self._board.monotonic_ms() + window_ms)
+            self.display.claim_code(claim_code.to_text(code))
+        self.link.call()
+        return None
+
+    def _wake(self, arguments: list[str]) -> object:
+        console_rules.expect(arguments, 0)
+        self.link.call()
+        return None
+
+    def _reboot(self, arguments: list[str]) -> object:
+        console_rules.expect(arguments, 0)
+        # After the reply has gone out.
+        asyncio.create_task(self._reset_soon())
+        return None
+
+    async def _reset_soon(self) -> None:
+        await asyncio.sleep_ms(100)
+        self._board.retain(self.clock.retain())
+        self._board.reset()

@@ -1,0 +1,177 @@
+"""Keeps the device connected while it is awake: connect, converse, back off (SPEC 7).
+
+A thin edge around sync.py. It never waits without a limit, and never stays awake because the
+network is down: `awake_until_ms`, moved only by what a person or the cloud did, ends it.
+"""
+
+import asyncio
+
+from protocol import topics
+from tare.errors import FirmwareError, LinkError
+from tare.mqtt import Client
+from tare.sync import COMMAND, IGNORED, WELCOME, ClaimWindow, Conversation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tare.board import Board
+    from tare.mqtt import Stream
+    from tare.sync import Device
+
+ASLEEP = "asleep"
+CONNECTING = "connecting"
+CONNECTED = "connected"
+WAITING = "waiting"
+
+AWAKE_MS = 60_000
+_CONNECT_MS = 15_000
+_FIRST_BACKOFF_MS = 1_000
+_LAST_BACKOFF_MS = 300_000
+# A device that sleeps with unsent records tries again by itself after this.
+_RETRY_MS = 900_000
+_TICK_MS = 1_000
+_MAX_INBOX = 16
+_NONCE_SIZE = 16
+
+
+class Link:
+    """`state` is one of the words above. `log` takes text without values.
+
+    `notice(what)` is called for every message of the cloud that counted: see `sync.receive`.
+    """
+
+    def __init__(
+        self, board: "Board", log: "Callable[[str], None]", notice: "Callable[[str], None]"
+    ) -> None:
+        self.state = ASLEEP
+        self.window: ClaimWindow | None = None
+        self._board = board
+        self._log = log
+        self._notice = notice
+        self._awake_until_ms = 0
+        self._stirred = asyncio.Event()
+        self._called = asyncio.Event()
+        self._inbox: list[bytes] = []
+
+    def wake(self) -> None:
+        """A person did something, or there is something to send: connect or stay connected."""
+        self._awake_until_ms = self._board.monotonic_ms() + self._board.awake_ms
+        self._stirred.set()
+
+    def call(self) -> None:
+        """Wake, and do not sit out a backoff: somebody waits for it."""
+        self.wake()
+        self._called.set()
+
+    async def run(self, device: "Device") -> None:
+        """Serve for ever; `device` is enrolled."""
+        while True:
+            await self._sleep(device)
+            await self._be_awake(device)
+
+    async def _sleep(self, device: "Device") -> None:
+        self.state = ASLEEP
+        while not self._is_awake():
+            self._stirred.clear()
+            try:
+                await asyncio.wait_for_ms(self._stirred.wait(), _RETRY_MS)
+            except asyncio.TimeoutError:
+                if device.journal.kept:
+                    self.wake()
+
+    def _is_awake(self) -> bool:
+        return self._board.monotonic_ms() < self._awake_until_ms or self._window_open()
+
+    def _window_open(self) -> bool:
+        if self.window is not None and not self.window.left_s(self._board.monotonic_ms()):
+            self.window = None
+        return self.window is not None
+
+    async def _be_awake(self, device: "Device") -> None:
+        failures = 0
+        while self._is_awake():
+            try:
+                await self._session(device)
+            except FirmwareError as error:
+                self._log("link: %s" % error)
+                failures = 1 if self.state == CONNECTED else failures + 1
+                await self._back_off(failures)
+
+    async def _back_off(self, failures: int) -> None:
+        self.state = WAITING
+        wait_ms = min(_FIRST_BACKOFF_MS << min(failures - 1, 16), _LAST_BACKOFF_MS)
+        # Between half and one and a half: devices that lost the same broker must not return as one.
+        wait_ms = wait_ms // 2 + int.from_bytes(self._board.random(4), "big") % wait_ms
+        left_ms = max(0, self._awake_until_ms - self._board.monotonic_ms())
+        if not self._window_open():
+            wait_ms = min(wait_ms, left_ms)
+        self._called.clear()
+        try:
+            await asyncio.wait_for_ms(self._called.wait(), wait_ms)
+        except asyncio.TimeoutError:
+            pass
+
+    async def _session(self, device: "Device") -> None:
+        """One connection, from TCP to DISCONNECT; `LinkError` when it failed."""
+        self.state = CONNECTING
+        self._inbox.clear()
+        stream = await self._open(device)
+        client = Client(stream, self._receive, self._stirred.set)
+        try:
+            await client.connect(device.identity.device_id)
+            await client.subscribe(topics.down(device.identity.device_id))
+            await self._converse(device, client)
+            await client.disconnect()
+        finally:
+            await client.close()
+
+    async def _open(self, device: "Device") -> "Stream":
+        identity = device.identity
+        try:
+            # The name is resolved anew each time: a broker may move.
+            opening = self._board.open_stream(identity)
+            return await asyncio.wait_for_ms(opening, _CONNECT_MS)
+        except asyncio.TimeoutError:
+            raise LinkError("connecting takes too long")
+        except OSError as failure:
+            raise LinkError("connecting failed: %s" % failure)
+
+    async def _converse(self, device: "Device", client: Client) -> None:
+        topic = topics.up(device.identity.device_id)
+        conversation = Conversation(device, self._board.random(_NONCE_SIZE), self._log)
+        await client.publish(topic, conversation.hello(self._board.monotonic_ms()))
+        while self._is_awake():
+            self._stirred.clear()
+            if client.error is not None:
+                raise client.error
+            self._take_inbox(conversation)
+            conversation.window = self.window if self._window_open() else None
+            message = conversation.next_message(self._board.monotonic_ms())
+            if message is not None:
+                await client.publish(topic, message)
+            elif not self._inbox:
+                await self._next_stir()
+
+    def _take_inbox(self, conversation: Conversation) -> None:
+        while self._inbox:
+            outcome = conversation.receive(self._inbox.pop(0), self._board.monotonic_ms())
+            if outcome == WELCOME:
+                self.state = CONNECTED
+                self._log("welcomed")
+            if outcome == COMMAND:
+                self.wake()
+            if outcome != IGNORED:
+                self._notice(outcome)
+
+    async def _next_stir(self) -> None:
+        try:
+            await asyncio.wait_for_ms(self._stirred.wait(), _TICK_MS)
+        except asyncio.TimeoutError:
+            pass
+
+    def _receive(self, payload: bytes) -> None:
+        if len(self._inbox) >= _MAX_INBOX:
+            raise LinkError("more messages than a cloud sends")
+        self._inbox.append(payload)
+        self._stirred.set()
