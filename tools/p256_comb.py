@@ -23,7 +23,7 @@ TABLES = 2
 PATH = Path(__file__).resolve().parent.parent / "firmware" / "tare" / "p256_comb.py"
 _WIDTH = 88
 _R = 1 << 260
-_HEADER = '''"""Multiples of P-256's base point for `p256_points`. Written by tools/p256_comb.py, not by hand.
+_HEADER = '''"""Multiples of P-256's base point for `p256_points`, written by tools/p256_comb.py.
 
 A comb of seven teeth, 38 columns apart. Entry i is 2**228 G plus or minus 2**(38 j) G as bit j of
 i says, j = 0 .. 5; entry 64 + i is 2**19 times that. Each is x and y, 32 bytes, lowest first, in

@@ -38,3 +38,7 @@ class LinkError(FirmwareError):
 
 class SensorError(FirmwareError):
     """A sensor gave no usable value."""
+
+
+class SignerError(FirmwareError):
+    """The signer's table or arithmetic is damaged: nothing may be signed."""

@@ -5,6 +5,9 @@ modulo either number, and reads the digits of a scalar. No garbage, and no branc
 depends on a value: only on sizes.
 """
 
+# mypy: disable-error-code="no-untyped-def"
+# (viper has no word for a function that returns nothing)
+
 import micropython
 from micropython import const
 
@@ -101,6 +104,22 @@ def select(x: int, y: int, w: ptr16, out: int, mask: int):
 
 
 @micropython.viper
+def lowest(x: int, w: ptr16) -> int:
+    """Return the lowest limb."""
+    p = ptr16(uint(w) + x)
+    return p[0]
+
+
+@micropython.viper
+def clear(w: ptr16, size: int):
+    """Set the first `size` bytes of the workspace to zero."""
+    i = 0
+    while i < size >> 1:
+        w[i] = 0
+        i += 1
+
+
+@micropython.viper
 def is_zero(x: int, w: ptr16) -> bool:
     """Tell whether all limbs are zero."""
     p = ptr16(uint(w) + x)
@@ -152,10 +171,11 @@ def multiply(x: int, y: int, w: ptr16, out: int, modulus: int, low: int, spare: 
 def divide_steps(w: ptr16, f: int, g: int, d: int, e: int, modulus: int, inverse: int) -> int:
     """Leave in w[d] the inverse of w[g] times the sign that is returned (0 or -1).
 
-    Begins with f = modulus, d = 0, e = 1 and a canonical g; d ends in (-modulus, modulus) or up
-    to twice that below, as a signed number. `inverse` is that of the modulus modulo 2**13. A
-    round works out 13 steps of the greatest common divisor on the lowest limbs alone as a matrix
-    (u v, q r), then applies the matrix to the whole of (f, g), and modulo the modulus to (d, e).
+    Begins with f = modulus, d = 0, e = 1 and a canonical g; w[d] ends as a signed number for
+    `normalise`. `inverse` is that of the modulus modulo 2**13. A round works out 13 steps of the
+    greatest common divisor on the lowest limbs alone, as a matrix (u v, q r), then applies the
+    matrix to the whole of (f, g), and modulo the modulus to (d, e). It is one function because
+    the nine numbers that a round carries would have to go through memory between several.
     """
     pf = ptr16(uint(w) + f)
     pg = ptr16(uint(w) + g)
@@ -259,23 +279,23 @@ def normalise(x: int, w: ptr16, modulus: int, sign: int):
 
 
 @micropython.viper
-def comb_digit(x: int, w: ptr16, column: int, teeth: int, spacing: int) -> int:
-    """Read a column of the comb from the odd number in w[x].
+def digit(x: int, w: ptr16, column: int, teeth: int, spacing: int, size: int) -> int:
+    """Read `teeth` bits, `spacing` apart, of the odd number in w[x], recoded to `size` bits.
 
     Bit i of the recoded number says whether 2**i is added (1) or subtracted (0); it is bit i + 1
-    of the number itself, and 1 at the very top (see `curve` of the portable reference).
+    of the number itself, and 1 at the very top (see `protocol.curve`).
     """
     p = ptr16(uint(w) + x)
     at = column + 1
-    digit = 0
+    found = 0
     tooth = 0
     while tooth < teeth:
         bit = 0
         if at < 260:
             bit = (p[at // 13] >> (at % 13)) & 1
-        if at == teeth * spacing:
+        if at == size:
             bit = 1
-        digit |= bit << tooth
+        found |= bit << tooth
         at += spacing
         tooth += 1
-    return digit
+    return found
