@@ -17,6 +17,12 @@ class PortInUseError(BusyError):
     kind = "port-in-use"
 
 
+class PortUnknownError(BrokerError):
+    """Someone else's broker is to be used, and nobody has said at which port."""
+
+    kind = "port-unknown"
+
+
 class PacketRefusedError(BrokerError):
     """A client sent a packet that the guard does not let through."""
 

@@ -12,7 +12,7 @@ import socket
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from cloud_agent.broker.errors import BrokerError, PortInUseError
+from cloud_agent.broker.errors import BrokerError, PortInUseError, PortUnknownError
 
 _FILE = "endpoint.json"
 
@@ -47,18 +47,27 @@ class EmbeddedSettings:
 
 
 def settle_endpoint(
-    folder: Path, *, bind: str | None = None, host: str | None = None, port: int | None = None
+    folder: Path,
+    *,
+    bind: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    ours: bool = True,
 ) -> Endpoint:
     """Returns where to listen: what is given, else what was kept, else loopback and a free port.
 
-    The result is kept in `folder`. Raises PortInUseError, BrokerError.
+    The result is kept in `folder`. `ours`: the port must be free, because we start the broker;
+    otherwise someone else's broker has it. Raises PortInUseError, PortUnknownError, BrokerError.
     """
     kept = _read(folder / _FILE)
     chosen_bind = bind or (kept.bind if kept else "127.0.0.1")
     chosen_host = host or (kept.host if kept and not bind else _host_for(chosen_bind))
     chosen_port = port or (kept.port if kept else 0)
     endpoint = Endpoint(chosen_bind, chosen_host, chosen_port)
-    endpoint = replace(endpoint, port=_try_port(endpoint))
+    if ours:
+        endpoint = replace(endpoint, port=_try_port(endpoint))
+    elif not endpoint.port:
+        raise PortUnknownError("which port does the broker have? Say it with --port")
     if endpoint != kept:
         _write(folder / _FILE, endpoint)
     return endpoint

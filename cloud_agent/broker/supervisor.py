@@ -160,7 +160,7 @@ class BrokerProcess:
         raise BrokerError(f"the broker ended at once, with code {process.returncode}")
 
     async def _listens(self) -> bool:
-        host = _reachable(self._endpoint.bind)
+        host = reachable(self._endpoint.bind)
         try:
             _, writer = await asyncio.open_connection(host, self._endpoint.port)
         except OSError:
@@ -184,6 +184,6 @@ async def _stop_with(process: asyncio.subprocess.Process, send: Callable[[], Non
         await asyncio.wait_for(process.wait(), _STOP_S)
 
 
-def _reachable(bind: str) -> str:
+def reachable(bind: str) -> str:
     """The address at which this machine reaches its own broker."""
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104

@@ -80,21 +80,3 @@ def list_devices(database: Database) -> list[dict[str, Any]]:
     ).order_by(device.c.enrolled_s, device.c.id)
     with database.reading() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def list_refused(database: Database, most: int) -> list[dict[str, Any]]:
-    """The last messages, or records, that were refused: why, when, from whom; never what."""
-    table = schema.refused_frame
-    query = sa.select(table).order_by(table.c.id.desc()).limit(most)
-    with database.reading() as connection:
-        rows = connection.execute(query).all()
-    return [
-        {
-            "reason": row.reason,
-            "kid": row.kid.hex() if row.kid is not None else None,
-            "topic": row.topic,
-            "length": row.length,
-            "received_s": row.received_s,
-        }
-        for row in rows
-    ]

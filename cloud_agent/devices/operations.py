@@ -11,7 +11,7 @@ from cloud_agent.accounts import accounts
 from cloud_agent.broker.settings import Endpoint, settle_endpoint
 from cloud_agent.control import Operation
 from cloud_agent.devices.claims import Claims
-from cloud_agent.devices.directory import list_devices, list_refused
+from cloud_agent.devices.directory import list_devices
 from cloud_agent.devices.enrolment import Enrolment
 from cloud_agent.devices.pki import Authority
 from cloud_agent.errors import UsageError
@@ -46,7 +46,6 @@ class DeviceOperations:
             "device.enrol-finish": self._enrol_finish,
             "device.claim": self._claim,
             "device.list": self._list,
-            "device.refused": self._refused,
         }
 
     async def _enrol_begin(self, _service: Service, _arguments: Arguments) -> Arguments:
@@ -72,12 +71,6 @@ class DeviceOperations:
 
     async def _list(self, service: Service, _arguments: Arguments) -> Arguments:
         return {"devices": await asyncio.to_thread(list_devices, service.database)}
-
-    async def _refused(self, service: Service, arguments: Arguments) -> Arguments:
-        most = arguments.get("most", 20)
-        if not isinstance(most, int) or not 1 <= most <= 1000:
-            raise UsageError("most is 1 .. 1000")
-        return {"refused": await asyncio.to_thread(list_refused, service.database, most)}
 
     async def _open_enrolment(self) -> Enrolment:
         if self._enrolment is None:

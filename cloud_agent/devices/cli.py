@@ -1,0 +1,155 @@
+"""`tare device ...`: enrol a device on a serial port, claim it, list devices, talk to one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cloud_agent.devices.console_client import Console
+from cloud_agent.devices.errors import ConsoleError, EnrolmentError
+from cloud_agent.terminal import (
+    DataOption,
+    EmailOption,
+    JsonOption,
+    PasswordFileOption,
+    connect,
+    out,
+    read_password,
+)
+
+app = typer.Typer(
+    no_args_is_help=True, help="Enrol, claim and list scales and cuffs, and talk to one by cable."
+)
+
+PortOption = Annotated[
+    str,
+    typer.Option(
+        "--port",
+        metavar="PORT",
+        help="Serial port of the device, such as /dev/ttyUSB0, or any pyserial URL.",
+    ),
+]
+ConsoleRequest = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[VERB [ARGUMENT]...]", help="One request, such as: about"),
+]
+
+
+@app.command()
+def enroll(*, port: PortOption, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Make a device yours to use: it makes its keys, and gets its certificate over the cable.
+
+    A device that is enrolled already is refused.
+    """
+    with Console(port) as console, connect(data) as client:
+        about = console.request("about")
+        if isinstance(about, dict) and about.get("enrolled"):
+            raise EnrolmentError(f"this device is enrolled already, as {about.get('id')}")
+        challenge = bytes.fromhex(client.ask("device.enrol-begin", {})["challenge"])
+        request = console.enrol_begin(challenge)
+        answer = client.ask("device.enrol-answer", {"request": request.hex()})
+        device = console.enrol_finish(bytes.fromhex(answer["reply"]))
+        if device != answer["device"]:
+            raise ConsoleError("the device has stored another id than it was given")
+        client.ask("device.enrol-finish", {"device": device})
+    if as_json:
+        out.print_json(data={"device": device})
+    else:
+        out.print(f"Device {device} is enrolled. Press its button, then: tare device claim CODE")
+
+
+@app.command()
+def claim(
+    code: Annotated[str, typer.Argument(help="The code on the device's display.")],
+    *,
+    email: EmailOption,
+    password_file: PasswordFileOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a device into your account: type the code that it shows after its button is pressed."""
+    password = read_password(password_file)
+    with connect(data) as client:
+        arguments = {"code": code, "email": email, "password": password}
+        claimed = client.ask("device.claim", arguments)
+    if as_json:
+        out.print_json(data=claimed)
+    else:
+        out.print(f"Device {claimed['device']} is yours (claim {claimed['epoch']}).")
+
+
+@app.command("list")
+def list_(*, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the devices that are enrolled here."""
+    with connect(data) as client:
+        devices = client.ask("device.list", {})["devices"]
+    if as_json:
+        out.print_json(data=devices)
+        return
+    if not devices:
+        out.print("No device is enrolled here yet: tare device enroll --port PORT")
+        return
+    table = Table(
+        "device", "model", "firmware", "state", "claim", "last hello", "settled", "orders"
+    )
+    for device in devices:
+        table.add_row(*_cells(device))
+    out.print(table)
+
+
+@app.command()
+def console(
+    port: PortOption,
+    request: ConsoleRequest = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 10.0,
+) -> None:
+    """Talk to a device: one request from the command line, or lines from standard input.
+
+    Every line typed is a request, such as `about`, `log`, `wake` or `button short`. The device's
+    own lines (its log, its display) are shown as they come. End with Ctrl-D.
+    """
+    with Console(port, timeout_s=timeout_s, on_line=_print_line) as device:
+        if request:
+            _print_reply(device.request(request[0], *request[1:]))
+            return
+        for line in sys.stdin:
+            _one_request(device, line.split())
+
+
+def _one_request(device: Console, words: list[str]) -> None:
+    """In a conversation the device's complaint is an answer, not the end."""
+    if not words:
+        device.listen(0.2)
+        return
+    try:
+        _print_reply(device.request(words[0], *words[1:]))
+    except ConsoleError as error:
+        out.print(str(error), markup=False)
+
+
+def _print_line(line: str) -> None:
+    out.print(line, markup=False)
+
+
+def _print_reply(reply: Any) -> None:
+    out.print("ok" if reply is None else json.dumps(reply), markup=False)
+
+
+def _cells(device: dict[str, Any]) -> list[str]:
+    hello_s = device["hello_s"]
+    hello = datetime.fromtimestamp(hello_s, UTC).strftime("%Y-%m-%d %H:%M UTC") if hello_s else "-"
+    return [
+        device["id"],
+        device["model"],
+        device["firmware"],
+        device["state"],
+        str(device["claim_epoch"] or "-"),
+        hello,
+        str(device["settled"]),
+        str(device["orders_waiting"] or "-"),
+    ]
