@@ -41,12 +41,6 @@ class Tag:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tag) and self.number == other.number and self.value == other.value
 
-    def __hash__(self) -> int:
-        return hash(self.number)
-
-    def __repr__(self) -> str:
-        return f"Tag({self.number}, {self.value!r})"
-
 
 def encode(item: object) -> bytes:
     """Return the only deterministic encoding of `item`.

@@ -22,15 +22,6 @@ class Simple:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Simple) and self.number == other.number
-
-    def __hash__(self) -> int:
-        return hash(self.number)
-
-    def __repr__(self) -> str:
-        return f"Simple({self.number})"
-
 
 def decode(data: bytes | bytearray | memoryview) -> object:
     """Read the one well-formed item that `data` is; raise `CborError` if it is not one."""

@@ -142,6 +142,7 @@ def test_items_outside_the_data_model_are_not_written() -> None:
     assert refusal(CborError, cbor.encode, object()) == "type-not-allowed"
     assert refusal(CborError, cbor.encode, 1 << 64) == "integer-out-of-range"
     assert refusal(CborError, cbor.encode, -(1 << 64) - 1) == "integer-out-of-range"
+    assert refusal(CborError, cbor.encode, "\ud800") == "not-utf8"
     assert refusal(CborError, cbor.encode, {True: 1}) == "key-type"
     assert refusal(CborError, cbor.encode, {None: 1}) == "key-type"
     assert refusal(CborError, cbor.encode, {(1, 2): 1}) == "key-type"

@@ -234,6 +234,24 @@ def test_generations_and_answers_of_another_form_are_refused() -> None:
     refusal(ProtocolError, envelope.parse_mac0, signed)
 
 
+def test_layer_below_verifies_by_its_own_algorithms_alone() -> None:
+    device = signer(1)
+    for header in ({}, {1: -8}, {1: 5}):
+        message = cose.parse_sign1(cose.sign1(header, {}, _PAYLOAD, b"", device.sign))
+        arguments = (message, b"", _verifier(1))
+        assert refusal(CoseError, cose.verify_sign1, *arguments) == "algorithm"
+    short = cose.parse_sign1(cose.sign1({1: -9}, {}, _PAYLOAD, b"", lambda _: b"short"))
+    arguments = (short, b"", _verifier(1))
+    assert refusal(AuthenticityError, cose.verify_sign1, *arguments) == "signature-size"
+    for header in ({}, {1: 4}, {1: -9}):
+        answer = cose.parse_mac0(cose.mac0(header, _PAYLOAD, b"", _KEY))
+        assert refusal(CoseError, cose.verify_mac0, answer, b"", _KEY) == "algorithm"
+    numbered = cose.sign1({1: -9, 4: 1}, {}, _PAYLOAD, b"", device.sign)
+    assert refusal(CoseError, cose.parse_sign1, numbered) == "kid-type"
+    longer = cbor.Tag(17, [cbor.encode({1: 5, 4: b"\x00\x01"}), {}, _PAYLOAD, bytes(33)])
+    assert refusal(CoseError, envelope.parse_mac0, cbor.encode(longer)) == "seal-size"
+
+
 def test_sizes_are_bounded_on_both_sides() -> None:
     device = signer(1)
     room = message_types.MAX_SIZE - 86

@@ -98,6 +98,8 @@ def test_record_tells_its_parts() -> None:
     assert record.attribution == reading.ATTRIBUTION_SAID
     assert record.flags == flags
     assert record.packed == 3 | 1 << 4 | 2 << 5 | 1 << 7 | 1 << 9
+    assert reading.parse(record.item()) == record
+    assert record != weigh_in()
     assert not weigh_in().since_epoch
     assert weigh_in().kind == reading.KIND_WEIGHT_IMPEDANCE
 
