@@ -7,9 +7,9 @@ There is one workspace, so a computation must not begin inside another one.
 
 from micropython import const
 
-from tare import p256_field as field
 from tare import p256_limbs as limbs
 from tare.p256_comb import TABLE
+from tare.p256_field import combine, multiply, square
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,10 +144,10 @@ def multiply_base(scalar: int, blind: int) -> bool:
     """
     _recode(scalar, _SCALAR)
     _load_base(_COLUMNS - 1)
-    field.square(blind, _T0, w)
-    field.multiply(_EX, _T0, w, _X)
-    field.multiply(blind, _T0, w, _T0)
-    field.multiply(_EY, _T0, w, _Y)
+    square(blind, _T0, w)
+    multiply(_EX, _T0, w, _X)
+    multiply(blind, _T0, w, _T0)
+    multiply(_EY, _T0, w, _Y)
     copy(blind, _Z)
     infinite = _add_base(_ROWS - 1, infinite=False)
     for row in range(_ROWS - 2, -1, -1):
@@ -180,17 +180,17 @@ def multiply_both(base_scalar: int, scalar: int) -> bool:
 
 def is_on_curve() -> bool:
     """Tell whether (X, Y, Z), not infinity, satisfies Y**2 = X**3 - 3 X Z**4 + b Z**6."""
-    field.square(_Z, _T0, w)
-    field.square(_T0, _T1, w)
-    field.multiply(_T0, _T1, w, _T0)
-    field.multiply(_B_P, _T0, w, _T0)
-    field.multiply(_X, _T1, w, _T1)
-    field.square(_X, _T2, w)
-    field.multiply(_X, _T2, w, _T2)
-    field.combine(_T2, _T1, w, _T2, 1, -3)
-    field.combine(_T2, _T0, w, _T2, 1, 1)
-    field.square(_Y, _T0, w)
-    field.combine(_T0, _T2, w, _T0, 1, -1)
+    square(_Z, _T0, w)
+    square(_T0, _T1, w)
+    multiply(_T0, _T1, w, _T0)
+    multiply(_B_P, _T0, w, _T0)
+    multiply(_X, _T1, w, _T1)
+    square(_X, _T2, w)
+    multiply(_X, _T2, w, _T2)
+    combine(_T2, _T1, w, _T2, 1, -3)
+    combine(_T2, _T0, w, _T2, 1, 1)
+    square(_Y, _T0, w)
+    combine(_T0, _T2, w, _T0, 1, -1)
     return _is_zero(_T0)
 
 
@@ -198,16 +198,16 @@ def to_affine() -> None:
     """(A, B) = x and y of (X, Y, Z), canonical and out of Montgomery form."""
     _affine(A, B)
     for register in (A, B):
-        field.multiply(register, ONE, w, register)
+        multiply(register, ONE, w, register)
         reduce(register, P)
 
 
 def has_x(register: int) -> bool:
     """Tell whether X/Z**2 is the number w[register], below the prime."""
-    field.square(_Z, _T0, w)
-    field.multiply(register, _R2_P, w, _T1)
-    field.multiply(_T0, _T1, w, _T0)
-    field.combine(_X, _T0, w, _T0, 1, -1)
+    square(_Z, _T0, w)
+    multiply(register, _R2_P, w, _T1)
+    multiply(_T0, _T1, w, _T0)
+    combine(_X, _T0, w, _T0, 1, -1)
     return _is_zero(_T0)
 
 
@@ -224,7 +224,7 @@ def _load_base(column: int) -> None:
     at = 64 * (((digit ^ negative) & 63) + 64 * (column // _ROWS))
     limbs.unpack(TABLE, at, 1, w, _EX)  # type: ignore[arg-type]  # a buffer will do
     limbs.unpack(TABLE, at + 32, 1, w, _EY)  # type: ignore[arg-type]
-    field.combine(_EY, _ZERO, w, _EY, 2 * negative + 1, 0)
+    combine(_EY, _ZERO, w, _EY, 2 * negative + 1, 0)
 
 
 def _add_base(column: int, *, infinite: bool) -> bool:
@@ -237,14 +237,14 @@ def _add_multiple(bit: int, *, infinite: bool) -> bool:
     digit = limbs.digit(_OTHER_SCALAR, w, bit, 4, 1, 4 * _WINDOWS)
     negative = (digit >> 3) - 1
     at = _MULTIPLES + 80 * ((digit ^ negative) & 7)
-    field.combine(at + 40, _ZERO, w, _EY, 2 * negative + 1, 0)
+    combine(at + 40, _ZERO, w, _EY, 2 * negative + 1, 0)
     return _add(at, _EY, infinite=infinite)
 
 
 def _fill_multiples() -> None:
     """Fill the table from the point in (A, B); (C, D) holds twice that point."""
-    field.multiply(A, _R2_P, w, _MULTIPLES)
-    field.multiply(B, _R2_P, w, _MULTIPLES + 40)
+    multiply(A, _R2_P, w, _MULTIPLES)
+    multiply(B, _R2_P, w, _MULTIPLES + 40)
     _add(_MULTIPLES, _MULTIPLES + 40, infinite=True)
     _double()
     _affine(C, D)
@@ -256,21 +256,21 @@ def _fill_multiples() -> None:
 
 def _double() -> None:
     # "dbl-2001-b" of the Explicit-Formulas Database, for a = -3; no point here has order 2.
-    field.square(_Z, _T0, w)
-    field.square(_Y, _T1, w)
-    field.multiply(_X, _T1, w, _T2)
-    field.combine(_X, _T0, w, _T3, 1, -1)
-    field.combine(_X, _T0, w, _T0, 1, 1)
-    field.multiply(_T3, _T0, w, _T3)
-    field.combine(_T3, _T3, w, _T3, 2, 1)
-    field.multiply(_Y, _Z, w, _Z)
-    field.combine(_Z, _Z, w, _Z, 1, 1)
-    field.square(_T3, _X, w)
-    field.combine(_X, _T2, w, _X, 1, -8)
-    field.combine(_T2, _X, w, _T2, 4, -1)
-    field.multiply(_T3, _T2, w, _Y)
-    field.square(_T1, _T1, w)
-    field.combine(_Y, _T1, w, _Y, 1, -8)
+    square(_Z, _T0, w)
+    square(_Y, _T1, w)
+    multiply(_X, _T1, w, _T2)
+    combine(_X, _T0, w, _T3, 1, -1)
+    combine(_X, _T0, w, _T0, 1, 1)
+    multiply(_T3, _T0, w, _T3)
+    combine(_T3, _T3, w, _T3, 2, 1)
+    multiply(_Y, _Z, w, _Z)
+    combine(_Z, _Z, w, _Z, 1, 1)
+    square(_T3, _X, w)
+    combine(_X, _T2, w, _X, 1, -8)
+    combine(_T2, _X, w, _T2, 4, -1)
+    multiply(_T3, _T2, w, _Y)
+    square(_T1, _T1, w)
+    combine(_Y, _T1, w, _Y, 1, -8)
 
 
 def _add(x: int, y: int, *, infinite: bool) -> bool:
@@ -281,29 +281,29 @@ def _add(x: int, y: int, *, infinite: bool) -> bool:
         copy(_R1_P, _Z)
         return False
     # "madd" of the same database.
-    field.square(_Z, _T0, w)
-    field.multiply(x, _T0, w, _T1)
-    field.combine(_T1, _X, w, _T1, 1, -1)
-    field.multiply(_Z, _T0, w, _T0)
-    field.multiply(y, _T0, w, _T2)
-    field.combine(_T2, _Y, w, _T2, 1, -1)
+    square(_Z, _T0, w)
+    multiply(x, _T0, w, _T1)
+    combine(_T1, _X, w, _T1, 1, -1)
+    multiply(_Z, _T0, w, _T0)
+    multiply(y, _T0, w, _T2)
+    combine(_T2, _Y, w, _T2, 1, -1)
     # These are the lowest limbs of 0, p and 2 p, which is all that zero can look like.
     if limbs.lowest(_T1, w) in (0, 0x1FFF, 0x1FFE) and _is_zero(_T1):
         if not _is_zero(_T2):
             return True
         _double()
         return False
-    field.multiply(_Z, _T1, w, _Z)
-    field.square(_T1, _T0, w)
-    field.multiply(_T1, _T0, w, _T1)
-    field.multiply(_X, _T0, w, _T0)
-    field.square(_T2, _X, w)
-    field.combine(_X, _T1, w, _X, 1, -1)
-    field.combine(_X, _T0, w, _X, 1, -2)
-    field.combine(_T0, _X, w, _T0, 1, -1)
-    field.multiply(_T2, _T0, w, _T0)
-    field.multiply(_Y, _T1, w, _T1)
-    field.combine(_T0, _T1, w, _Y, 1, -1)
+    multiply(_Z, _T1, w, _Z)
+    square(_T1, _T0, w)
+    multiply(_T1, _T0, w, _T1)
+    multiply(_X, _T0, w, _T0)
+    square(_T2, _X, w)
+    combine(_X, _T1, w, _X, 1, -1)
+    combine(_X, _T0, w, _X, 1, -2)
+    combine(_T0, _X, w, _T0, 1, -1)
+    multiply(_T2, _T0, w, _T0)
+    multiply(_Y, _T1, w, _T1)
+    combine(_T0, _T1, w, _Y, 1, -1)
     return False
 
 
@@ -314,11 +314,11 @@ def _affine(x: int, y: int) -> None:
     reduce(_T1, P)
     _invert(_T1, P, _P_INVERSE)
     # Of Z * R the inverse is 1 / (Z * R): R**3 makes that R / Z.
-    field.multiply(_T2, _R3_P, w, _T2)
-    field.square(_T2, _T0, w)
-    field.multiply(_X, _T0, w, x)
-    field.multiply(_T2, _T0, w, _T0)
-    field.multiply(_Y, _T0, w, y)
+    multiply(_T2, _R3_P, w, _T2)
+    square(_T2, _T0, w)
+    multiply(_X, _T0, w, x)
+    multiply(_T2, _T0, w, _T0)
+    multiply(_Y, _T0, w, y)
 
 
 def _invert(x: int, modulus: int, modulus_inverse: int) -> None:
