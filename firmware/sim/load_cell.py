@@ -30,7 +30,7 @@ _DRIFT_G = 0.02
 
 
 class Sway:
-    """What a standing body adds: slow shifts (a damped walk) and fast, breath- and heart-like ones."""
+    """What a standing body adds: slow shifts (a damped walk) and fast ones, of breath and heart."""
 
     def __init__(self, normal: "Callable[[], float]") -> None:
         self._normal = normal

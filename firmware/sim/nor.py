@@ -4,6 +4,7 @@ A program can only clear bits and only whole units; an erase sets a whole sector
 written to the file before the next begins, so a killed process leaves what a power cut leaves: a
 part of the operation. For tests the power can also be cut inside any chosen operation.
 """
+# ruff: noqa: D102 - the operations are described where the interface is, in tare/flash.py
 
 import os
 
@@ -42,14 +43,14 @@ class File:
     def __init__(self, path: str, size: int) -> None:
         self.size = size
         try:
-            self._file = open(path, "r+b", 0)
+            self._file = open(path, "r+b", 0)  # noqa: SIM115
         except OSError:
             # Under another name first: a process killed here must not leave half a flash.
             with open(path + ".new", "wb") as new:
                 for _ in range(size // SECTOR):
                     new.write(b"\xff" * SECTOR)
             os.rename(path + ".new", path)
-            self._file = open(path, "r+b", 0)
+            self._file = open(path, "r+b", 0)  # noqa: SIM115
         if self._file.seek(0, 2) != size:
             self._file.close()
             raise FlashError("the flash file does not have the size of the flash")
@@ -94,7 +95,7 @@ class Nor(Flash):
         if address % UNIT or len(data) % UNIT:
             raise FlashError("program not aligned to its unit")
         old = self._store.read(address, len(data))
-        for before, after in zip(old, data):
+        for before, after in zip(old, data):  # noqa: B905 - MicroPython
             if after & ~before:
                 raise FlashError("program would turn a zero to one: erase first")
         if self._counts_and_cuts():
@@ -129,7 +130,7 @@ class Nor(Flash):
         elif self._tear == "bits":
             # The unit in progress has cleared only some of its bits.
             unit = data[half : half + UNIT]
-            torn = bytes((new | 0x55) & before for new, before in zip(unit, old[half:]))
+            torn = bytes((new | 0x55) & before for new, before in zip(unit, old[half:]))  # noqa: B905
             self._store.write(address, data[:half] + torn)
         elif self._tear == "all":
             self._store.write(address, data)

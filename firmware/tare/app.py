@@ -58,12 +58,14 @@ class App:
         self._enrolled = asyncio.Event()
         self.link = Link(board, self.console.log, self._noticed)
         self._scale = scale.Scale()
+        self._resetting: asyncio.Task[None] | None = None
         self._add_verbs()
 
     async def run(self) -> None:
         """Finish what a power cut left, then run the tasks."""
-        self.console.log("%s, firmware %s, boot %d" % (
-            self._board.model, version.FIRMWARE, self.boot.counter))
+        self.console.log(
+            "%s, firmware %s, boot %d" % (self._board.model, version.FIRMWARE, self.boot.counter)
+        )
         self.commands.finish()
         if self.identity is not None:
             self._enrolled.set()
@@ -113,13 +115,13 @@ class App:
 
     def _device(self, identity: Identity) -> Device:
         return Device(
-            self._board.model,
-            identity,
-            self.journal,
-            self.state,
-            self.boot,
-            self.clock,
-            self.commands,
+            model=self._board.model,
+            identity=identity,
+            journal=self.journal,
+            state=self.state,
+            boot=self.boot,
+            clock=self.clock,
+            commands=self.commands,
         )
 
     async def _weigh(self) -> None:
@@ -231,7 +233,7 @@ class App:
         try:
             request = self._enrolment.begin(challenge, self._board.model, version.FIRMWARE)
         except EnrolmentError as error:
-            raise ConsoleError("refused", str(error))
+            raise ConsoleError("refused", str(error)) from error
         return {"request": request.hex()}
 
     def _data(self, arguments: list[str]) -> object:
@@ -247,7 +249,7 @@ class App:
         try:
             self.identity = self._enrolment.finish(bytes(self._buffer[:length]))
         except (EnrolmentError, ProtocolError) as error:
-            raise ConsoleError("refused", str(error))
+            raise ConsoleError("refused", str(error)) from error
         self.console.log("enrolled")
         self._enrolled.set()
         self._show_idle()
@@ -276,7 +278,7 @@ class App:
     def _reboot(self, arguments: list[str]) -> object:
         console_rules.expect(arguments, 0)
         # After the reply has gone out.
-        asyncio.create_task(self._reset_soon())
+        self._resetting = asyncio.create_task(self._reset_soon())
         return None
 
     async def _reset_soon(self) -> None:

@@ -6,7 +6,6 @@ Everything that touches hardware, the network, the clock or randomness is behind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protocol.envelope import Signer
-
     from tare.calibration import Calibration
     from tare.console import Console
     from tare.flash import Flash

@@ -6,7 +6,7 @@ signature and that this connection was welcomed.
 """
 
 from protocol import frame
-from protocol.command import Claim, Command, Erase, People, Person, Release
+from protocol.command import Claim, Command, Erase, People, Person
 from protocol.errors import MessageError
 from tare.errors import JournalFullError
 
@@ -64,11 +64,8 @@ class Commands:
             return self._claim(order)
         if isinstance(order, People):
             return self._people(order)
-        if isinstance(order, Erase) and order.handle is not None:
-            return self._erase_person(order.handle)
-        if isinstance(order, (Erase, Release)):
-            return self._erase_everything()
-        return frame.OUTCOME_UNKNOWN_VERB
+        handle = order.handle if isinstance(order, Erase) else None
+        return self._erase_everything() if handle is None else self._erase_person(handle)
 
     def _claim(self, order: Claim) -> int:
         if self._state.claim_epoch not in {0, order.epoch}:

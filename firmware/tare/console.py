@@ -64,12 +64,7 @@ class Console:
         words = line.split()
         number = words[0] if words and _is_number(words[0]) else "0"
         try:
-            if number == "0" or len(words) < 2:
-                raise ConsoleError("syntax", "expected: <number> <verb> [argument ...]")
-            handler = self._verbs.get(words[1])
-            if handler is None:
-                raise ConsoleError("unknown-verb", "no such verb")
-            result = handler(words[2:])
+            result = self._handler(words)(words[2:])
         except ConsoleError as error:
             self._write("= %s error %s %s" % (number, error.code, error))
         except FirmwareError as error:
@@ -80,6 +75,14 @@ class Console:
             if len(reply) >= MAX_LINE_OUT:
                 reply = "= %s error too-long the reply does not fit into a line" % number
             self._write(reply)
+
+    def _handler(self, words: list[str]) -> "Handler":
+        if len(words) < 2 or not _is_number(words[0]):
+            raise ConsoleError("syntax", "expected: <number> <verb> [argument ...]")
+        handler = self._verbs.get(words[1])
+        if handler is None:
+            raise ConsoleError("unknown-verb", "no such verb")
+        return handler
 
     def log(self, text: str) -> None:
         """Write a log line. Never hand it a reading, a code or a key."""

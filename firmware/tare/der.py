@@ -13,7 +13,9 @@ _MAX_DEPTH_FIELDS = 16
 _EC_KEY_HEAD = b"\x30\x77\x02\x01\x01\x04\x20"
 _EC_KEY_MIDDLE = b"\xa0\x0a\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\xa1\x44\x03\x42\x00\x04"
 # RFC 5480: id-ecPublicKey on P-256.
-_EC_ALGORITHM = b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
+_EC_ALGORITHM = (
+    b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
+)
 
 
 def private_key(private: bytes, public: bytes) -> bytes:
@@ -56,12 +58,12 @@ def _common_name(subject: bytes) -> str:
     try:
         return str(names[0], "ascii")
     except UnicodeError:
-        raise EnrolmentError("certificate name is not text")
+        raise EnrolmentError("certificate name is not text") from None
 
 
 def _fields(data: bytes) -> list[tuple[int, bytes]]:
     """Split a constructed value into its (tag, content) fields."""
-    found = []
+    found: list[tuple[int, bytes]] = []
     at = 0
     while at < len(data):
         if at + 2 > len(data) or len(found) == _MAX_DEPTH_FIELDS:

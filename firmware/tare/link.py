@@ -133,9 +133,9 @@ class Link:
             opening = self._board.open_stream(identity)
             return await asyncio.wait_for_ms(opening, _CONNECT_MS)
         except asyncio.TimeoutError:
-            raise LinkError("connecting takes too long")
+            raise LinkError("connecting takes too long") from None
         except OSError as failure:
-            raise LinkError("connecting failed: %s" % failure)
+            raise LinkError("connecting failed: %s" % failure) from failure
 
     async def _converse(self, device: "Device", client: Client) -> None:
         topic = topics.up(device.identity.device_id)

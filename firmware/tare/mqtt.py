@@ -3,6 +3,7 @@
 Nothing waits for ever: each step has a time limit, and the first failure of any kind closes the
 connection and is what every caller then gets, as a `LinkError`. Touches only its stream.
 """
+# ruff: noqa: D102 - a stream's methods are asyncio's
 
 import asyncio
 
@@ -59,9 +60,7 @@ class Client:
         """Begin the session; on failure the stream is closed."""
         try:
             await self._send(mqtt_packet.connect(client_id, self._keepalive_s))
-            packet = await self._within(self._read_packet())
-            if packet.kind != mqtt_packet.CONNACK:
-                raise LinkError("no answer to connect")
+            _expect_connack(await self._within(self._read_packet()))
         except LinkError as error:
             self._fail(error)
             raise
@@ -157,7 +156,8 @@ class Client:
                 await self._send(mqtt_packet.PINGREQ)
                 await asyncio.sleep_ms(self._timeout_ms)
                 if self._heard == heard:
-                    raise LinkError("ping not answered")
+                    self._fail(LinkError("ping not answered"))
+                    return
         except LinkError as error:
             self._fail(error)
 
@@ -190,15 +190,17 @@ class Client:
         try:
             return await self._stream.readexactly(size)
         except EOFError:
-            raise LinkError("the broker closed the connection")
+            raise LinkError("the broker closed the connection") from None
         except OSError as failure:
-            raise LinkError("receiving failed: %s" % failure)
+            raise LinkError("receiving failed: %s" % failure) from failure
 
-    async def _within(self, reading: "Coroutine[Any, Any, mqtt_packet.Packet]") -> mqtt_packet.Packet:
+    async def _within(
+        self, reading: "Coroutine[Any, Any, mqtt_packet.Packet]"
+    ) -> mqtt_packet.Packet:
         try:
             return await asyncio.wait_for_ms(reading, self._timeout_ms)
         except asyncio.TimeoutError:
-            raise LinkError("the broker takes too long")
+            raise LinkError("the broker takes too long") from None
 
     def _fail(self, error: LinkError) -> None:
         if self.error is not None:
@@ -208,3 +210,8 @@ class Client:
         for waiting in self._waiting.values():
             waiting.set()
         self._lost()
+
+
+def _expect_connack(packet: mqtt_packet.Packet) -> None:
+    if packet.kind != mqtt_packet.CONNACK:
+        raise LinkError("no answer to connect")

@@ -39,6 +39,7 @@ class Device:
 
     def __init__(
         self,
+        *,
         model: str,
         identity: "Identity",
         journal: "Journal",

@@ -52,8 +52,12 @@ def test_records_are_found_again_in_order():
 def test_a_frame_ends_where_what_it_says_once_changes():
     journal = _journal(Memory(_SIZE))
     same = (1, 1, 1, _reading(1))
-    for change in [(2, 1, 1, _reading(1)), (1, 2, 1, _reading(1)), (1, 1, 2, _reading(1)),
-                   (1, 1, 1, _reading(1, 5, 17))]:
+    for change in [
+        (2, 1, 1, _reading(1)),
+        (1, 2, 1, _reading(1)),
+        (1, 1, 2, _reading(1)),
+        (1, 1, 1, _reading(1, 5, 17)),
+    ]:
         first = journal.append_reading(*same)
         journal.append_reading(*change)
         assert journal.batch(first).last == first
@@ -80,7 +84,7 @@ def test_trim_and_restart_agree():
 def test_the_sequence_survives_many_turns_of_the_ring():
     memory = Memory(_SIZE)
     for turn in range(700):
-        journal = _journal(memory) if turn % 7 == 0 else journal
+        journal = _journal(memory) if turn % 7 == 0 else journal  # noqa: F821
         assert journal.append_reading(1, 1, 1, _reading(60_000)) == turn + 1
         journal.trim(turn + 1)
     assert _journal(memory).next_sequence == 701
@@ -188,7 +192,9 @@ def test_erasing_one_person_keeps_the_others():
         assert (one.oldest, one.next_sequence) == (4, 32)
         assert (one.batch(0).kind, one.batch(0).count) == (VOID, 1)
         assert (one.batch(5).handle, one.batch(5).items) == (
-            2, [[1_790_000_000, 1, [4]], [1_790_000_000, 1, [5]]])
+            2,
+            [[1_790_000_000, 1, [4]], [1_790_000_000, 1, [5]]],
+        )
         assert one.date_of(9) == (1_790_000_000, 1_790_000_000)
 
 

@@ -3,6 +3,7 @@
 import random
 
 import deflate
+
 from sim.load_cell import COUNTS_PER_KG, ZERO_COUNTS, LoadCell
 from tare import scale
 from tare.calibration import Calibration
@@ -36,9 +37,9 @@ def _recorded(number):
     """A recorded person, 60 s as weights in g at 10 samples a second."""
     path = shared_folder() + "/data/standing/Control_%d_trial_0.txt.gz" % number
     try:
-        file = open(path, "rb")
+        file = open(path, "rb")  # noqa: SIM115
     except OSError:
-        raise SkipTest("no recorded people in the shared folder")
+        raise SkipTest("no recorded people in the shared folder") from None
     weights, tenth = [], []
     lines = deflate.DeflateIO(file, deflate.GZIP)
     lines.readline()
@@ -80,7 +81,10 @@ def test_simulated_people_give_one_reading_each():
         samples = list(cell.empty(1.5)) + list(cell.stand(grams))
         events = _run(_grams(samples), device)
         assert [event.kind for _, event in events] == [
-            scale.STEP_ON, scale.LOCKED, scale.STEP_OFF], number
+            scale.STEP_ON,
+            scale.LOCKED,
+            scale.STEP_OFF,
+        ], number
         at, lock = events[1]
         assert abs(lock.grams - grams) <= 100, (number, lock.grams)
         assert lock.final

@@ -3,6 +3,7 @@
 The host's clock is never used as the time. (MicroPython's TLS reads it by itself for the dates of
 certificates, as a real board reads its own clock.)
 """
+# ruff: noqa: D102 - the methods are described where the interface is, in tare/board.py
 
 import asyncio
 import os
@@ -11,20 +12,16 @@ import sys
 import time
 
 import tls
+
+from boards.unix.sensor import SimulatedSensor
 from protocol import frame
 from protocol.signer import PortableSigner
 from sim import load_cell, nor
 from tare.board import Board
 from tare.calibration import Calibration
-from tare.errors import FlashError, LinkError
-
-from boards.unix.sensor import SimulatedSensor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from protocol.envelope import Signer
     from tare.console import Console
     from tare.identity import Identity
@@ -107,13 +104,13 @@ class UnixBoard(Board):
 
     async def open_stream(self, identity: "Identity") -> "Stream":
         context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        context.verify_mode = tls.CERT_REQUIRED
+        context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
         context.load_verify_locations(identity.ca_certificate)
         context.load_cert_chain(identity.certificate, identity.tls_key())
         stream, _ = await asyncio.open_connection(
             identity.host, identity.port, ssl=context, server_hostname=identity.server_name
         )
-        return stream
+        return stream  # type: ignore[return-value]  # it writes too: MicroPython has one class
 
     def add_verbs(self, console: "Console") -> None:
         console.add("sim", self.sensor.command)
