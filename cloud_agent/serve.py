@@ -119,6 +119,7 @@ class Server:
         self.link: Final = Link(host=host, port=endpoint.port, tls=authority.agent_files)
         self.pipeline: Final = Pipeline(service, self.link, CommandSigner(authority.command_key))
         self._authority = authority
+        self._devices = DeviceOperations(service, authority=authority, endpoint=endpoint)
         self._ready_file = service.folder.root / "ready.json"
 
     @classmethod
@@ -159,7 +160,7 @@ class Server:
         await self.link.wait_connected(_CONNECT_S)
         tidying = asyncio.create_task(self._tidy(), name="tidy")
         stack.callback(tidying.cancel)
-        control = ControlServer(self.service, self._operations())
+        control = ControlServer(self.service, self.operations())
         stack.push_async_callback(control.close)
         await control.start()
         stack.callback(self._ready_file.unlink, missing_ok=True)
@@ -189,11 +190,11 @@ class Server:
             "failures": counts.failures,
         }
 
-    def _operations(self) -> dict[str, Operation]:
-        devices = DeviceOperations(self.service, authority=self._authority, endpoint=self.endpoint)
+    def operations(self) -> dict[str, Operation]:
+        """What the control socket offers."""
         return {
             **OPERATIONS,
-            **devices.table(),
+            **self._devices.table(),
             "server.status": self._status,
             "broker.stop": self._broker_stop,
             "broker.start": self._broker_start,
