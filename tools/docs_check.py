@@ -78,9 +78,10 @@ def _command_problems(command: re.Match[str]) -> Iterator[str]:
 @cache
 def _help_of(program: str, words: tuple[str, ...]) -> str | None:
     """The help text of a command; trailing words may be its arguments (`tare serve now`)."""
+    run_tare = "from cloud_agent.cli import main; raise SystemExit(main())"
     starts = {
         "dev.py": [str(PYTHON), str(ROOT / "tools" / "dev.py")],
-        "tare": [str(PYTHON), "-P", "-c", "from cloud_agent.cli import main; main()"],
+        "tare": [str(PYTHON), "-P", "-c", run_tare],
     }
     done = subprocess.run(
         [*starts[program], *words, "--help"],

@@ -1,6 +1,6 @@
 """The cloud's side of the demo: `tare serve` as a child process, and the `tare` commands.
 
-Also what the acts do to it from outside: freezing the agent, keeping the broker down.
+Also what the acts do to it from outside: freezing the agent, stopping the broker.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cloud_agent.client import Client
+from cloud_agent.config import DataFolder
 from tools.demo.errors import DemoError
 from tools.demo.screen import Screen
 
 TARE = Path(sys.executable).parent / "tare"
+_READY = "Tare is ready"
 _READY_S = 60
-_COMMAND_S = 120
+_COMMAND_S = 180
 _STOP_S = 20
 _LOG_LINES = 30
+#: The one command that needs no data: the texts are part of the program.
+_TEXTS = ("account", "texts")
 
 
 class Cloud:
@@ -35,6 +39,9 @@ class Cloud:
         self._log = log
         self._screen = screen
         self._process: subprocess.Popen[bytes] | None = None
+        #: What each command gets in addition: whose account it is about.
+        self.login: tuple[str, ...] = ()
+        self.environment: dict[str, str] = {}
 
     @property
     def pid(self) -> int:
@@ -43,22 +50,18 @@ class Cloud:
             raise DemoError("the cloud is not running")
         return self._process.pid
 
-    @property
-    def broker_pid(self) -> int | None:
-        """The broker's process id, the one child that speaks MQTT; None while there is none."""
-        for child in _children(self.pid):
-            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            if any(word.endswith((b"broker.embedded", b"mosquitto")) for word in words):
-                return child
-        return None
-
     def start(self) -> str:
         """Starts it and waits until it is ready; the line by which it says so."""
-        command = [str(TARE), "serve", "--data", str(self.data), "--broker", "embedded"]
-        self._screen.command(["tare", "serve", "--data", str(self.data), "--broker", "embedded"])
+        words = ["tare", "serve", "--broker", "embedded", "--data", str(self.data)]
+        self._screen.command(words)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+                [str(TARE), *words[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # An interrupt at the terminal is for the demo, which then ends its parts in order.
+                start_new_session=True,
             )
         return self._await_ready(self._process)
 
@@ -76,28 +79,51 @@ class Cloud:
         if process.stdout is not None:
             process.stdout.close()
 
-    def tare(self, *words: str, environment: dict[str, str] | None = None) -> str:
-        """Runs one `tare` command on this data folder; what it printed."""
-        shown = ["tare", *words, "--data", str(self.data)]
+    def tare(self, *words: str, mine: bool = False) -> str:
+        """Runs one `tare` command on this data folder; what it printed.
+
+        `mine`: with the login of the demo's account.
+        """
+        done = self.try_tare(*words, mine=mine)
+        if done.returncode:
+            raise DemoError(
+                f"`tare {' '.join(words)}` ended with {done.returncode}:\n"
+                f"{done.stdout}{done.stderr}"
+            )
+        return done.stdout
+
+    def try_tare(self, *words: str, mine: bool = False) -> subprocess.CompletedProcess[str]:
+        """The same for a command that may fail."""
+        shown = ["tare", *words, *(self.login if mine else ())]
+        if words != _TEXTS:
+            shown += ["--data", str(self.data)]
         self._screen.command(shown)
-        done = subprocess.run(
+        return subprocess.run(
             [str(TARE), *shown[1:]],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **self.environment},
             timeout=_COMMAND_S,
             check=False,
         )
-        if done.returncode:
-            raise DemoError(
-                f"`{' '.join(shown)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-            )
-        return done.stdout
 
-    def tare_json(self, *words: str, environment: dict[str, str] | None = None) -> Any:
-        """The same for a command that prints JSON."""
-        return json.loads(self.tare(*words, environment=environment))
+    def readings(self) -> list[dict[str, Any]]:
+        """The account's readings, oldest first."""
+        readings: list[dict[str, Any]] = json.loads(
+            self.tare("readings", "list", "--json", mine=True)
+        )
+        return readings
+
+    def refused(self) -> list[dict[str, Any]]:
+        """The latest refused messages."""
+        refused: list[dict[str, Any]] = json.loads(self.tare("refused", "--json"))
+        return refused
+
+    def operation(self, name: str) -> dict[str, Any]:
+        """Asks the running server for something that has no command of its own."""
+        with Client(DataFolder(self.data)) as client:
+            return client.ask(name, {})
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -110,24 +136,12 @@ class Cloud:
 
     @contextmanager
     def without_broker(self) -> Iterator[None]:
-        """The broker is killed, and killed again whenever it is started, until the end."""
-        over = threading.Event()
-        killer = threading.Thread(target=self._keep_broker_down, args=(over,), daemon=True)
-        killer.start()
+        """The broker is stopped, and started again in the end."""
+        self.operation("broker.stop")
         try:
             yield
         finally:
-            over.set()
-            killer.join()
-
-    def await_broker(self, timeout_s: float) -> float:
-        """Waits until a broker runs again; how long that took."""
-        started_s = time.monotonic()
-        while self.broker_pid is None:
-            if time.monotonic() - started_s > timeout_s:
-                raise DemoError("the broker did not come back")
-            time.sleep(0.05)
-        return time.monotonic() - started_s
+            self.operation("broker.start")
 
     def recent_log(self) -> str:
         """The end of the cloud's log, for failure messages."""
@@ -136,14 +150,6 @@ class Cloud:
         except OSError:
             return ""
         return "\n".join(lines[-_LOG_LINES:])
-
-    def _keep_broker_down(self, over: threading.Event) -> None:
-        while not over.is_set():
-            broker = self.broker_pid
-            if broker is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(broker, signal.SIGKILL)
-            over.wait(0.05)
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> str:
         if process.stdout is None:
@@ -154,17 +160,9 @@ class Cloud:
         try:
             for raw in process.stdout:
                 lines.append(raw.decode(errors="replace").rstrip())
-                if "ready" in lines[-1].lower():
+                if lines[-1].startswith(_READY):
                     return lines[-1]
         finally:
             timer.cancel()
         said = "\n".join(lines)
         raise DemoError(f"the cloud did not become ready:\n{said}\n{self.recent_log()}")
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(word) for word in text.split()]

@@ -15,9 +15,9 @@ from tools.environment import ROOT
 _PER_SECOND = 10
 _RECORDED_PER_SECOND = 100
 _GRAVITY_M_S2 = 9.81
-_EMPTY_S = 1.0
+_EMPTY_S = 0.5
 _RISE = (0.2, 0.6, 0.9)  # of the weight, three samples: the second foot follows the first
-_STAND_S = 6.0
+_STAND_S = 4.0
 _LEAVE_S = 2.0
 #: Whoever stands in for the recordings (g).
 _SIMULATED_G = (72_450, 72_600, 72_300)

@@ -1,194 +1,149 @@
-"""The scale's side of the demo: a virtual device, and a session on its serial console.
+"""The scale's side of the demo: a virtual device with its power switch, and its serial console.
 
-The console is read by a thread, as a person would look at the display: events are kept in order,
-and the acts wait for the one that they need.
+The console is the cloud's own client of it; what the display shows goes to the screen as it comes.
 """
 
 from __future__ import annotations
 
 import json
-import threading
+import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import serial
-
+from cloud_agent.devices.console_client import Console
+from cloud_agent.devices.errors import ConsoleError, ConsoleTimeoutError
 from tools.demo.errors import DemoError
+from tools.demo.people import Person
 from tools.demo.screen import Screen
 from tools.virtual_device import VirtualDevice
 
-_REPLY_S = 20.0
-_POLL_S = 0.02
+_BOOT_S = 20.0
+_WEIGH_S = 30.0
+_POLL_S = 0.1
+_DISPLAY = "! display "
+_CODE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}")
+_WEIGHT = re.compile(r"(\d+\.\d\d) kg")
 
 
-@dataclass
-class Event:
-    """One `! name {...}` line of the console."""
+@dataclass(frozen=True)
+class Saved:
+    """A reading that the scale announced as saved: its sequence, and what the display showed."""
 
-    name: str
-    data: dict[str, Any]
-
-
-@dataclass
-class _Heard:
-    """What the reading thread has collected, under one lock."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    replies: dict[int, str] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
+    sequence: int
+    shown_kg: str
 
 
 class Scale:
-    """One virtual scale with its flash file, its power switch and its console."""
+    """One virtual scale with its flash file."""
 
-    def __init__(self, name: str, flash: Path, screen: Screen) -> None:
-        self.name = name
+    def __init__(self, flash: Path, screen: Screen) -> None:
         self.flash = flash
         self._screen = screen
         self._device = VirtualDevice(flash)
-        self._heard = _Heard()
-        self._line: serial.Serial | None = None
-        self._reader: threading.Thread | None = None
-        self._next_number = 1
-        #: Whether what the display shows goes to the screen.
-        self.shown = True
+        self._console: Console | None = None
+        self._last_display: list[str] = []
 
     @property
     def port(self) -> str:
         """The path of its serial port."""
         return self._device.port
 
-    def power_on(self) -> None:
-        """Switches it on and waits until its console answers."""
+    @property
+    def console(self) -> Console:
+        """The open console. Another program can have the port only after `let_go`."""
+        if self._console is None:
+            self._console = Console(self.port, on_line=self._hear)
+        return self._console
+
+    def let_go(self) -> None:
+        """Closes the console, so that another program can have the port."""
+        if self._console is not None:
+            self._console.close()
+            self._console = None
+
+    def power_on(self) -> dict[str, Any]:
+        """Switches it on and waits until its console answers; what it says about itself."""
         self._device.start()
-        with self.console():
-            self.ask("about")
+        deadline_s = time.monotonic() + _BOOT_S
+        while True:
+            try:
+                return self.about(timeout_s=1.0)
+            except ConsoleTimeoutError:
+                # What was sent before the program listened is lost, as on a real line.
+                if time.monotonic() > deadline_s:
+                    raise self.complaint("it does not answer after power on") from None
 
     def power_cut(self) -> None:
         """SIGKILL, in the midst of whatever it does."""
         self._device.kill()
+        # What was said before the cut is history: a torn line must not precede the next boot.
+        self.let_go()
 
     def close(self) -> None:
         """Switches it off for good."""
+        self.let_go()
         self._device.close()
 
-    def recent_output(self) -> str:
-        """What it said last, for failure messages."""
-        return self._device.recent_output()
+    def about(self, *, timeout_s: float = 10.0) -> dict[str, Any]:
+        """What the device says about itself."""
+        about: dict[str, Any] = self.console.request("about", timeout_s=timeout_s)
+        return about
 
-    @contextmanager
-    def console(self) -> Iterator[None]:
-        """Holds the console open; other programs cannot use the port meanwhile."""
-        if self._line is not None:
-            yield
+    def waiting(self) -> int:
+        """How many records the journal keeps."""
+        oldest, following = self.about()["journal"]
+        return int(following) - int(oldest)
+
+    def weigh(self, person: Person) -> Saved:
+        """Lets a person step on; waits until the reading is in flash."""
+        self._last_display = []
+        self.console.request(*person.request.split())
+        try:
+            saved = self.console.event("saved", timeout_s=_WEIGH_S)
+        except ConsoleError as error:
+            raise self.complaint(f"no reading was saved ({error})") from error
+        weights = [match[1] for line in self._last_display if (match := _WEIGHT.search(line))]
+        if not weights:
+            raise self.complaint(f"saved without a weight on the display: {self._last_display}")
+        return Saved(int(saved["sequence"]), weights[0])
+
+    def claim_code(self, timeout_s: float) -> str:
+        """Presses the button; the code that the display then shows."""
+        self._last_display = []
+        self.console.request("button", "short")
+        self.until(lambda: len(self._code_lines()) == 2, timeout_s, "no code on the display")
+        return "-".join(self._code_lines())
+
+    def until_settled(self, timeout_s: float) -> float:
+        """Waits until the journal is empty; how long that took."""
+        started_s = time.monotonic()
+        self.until(lambda: self.waiting() == 0, timeout_s, "the journal was not settled")
+        return time.monotonic() - started_s
+
+    def until(self, holds: Callable[[], bool], timeout_s: float, complaint: str) -> None:
+        """Listens until something holds; raises DemoError with `complaint` when it never does."""
+        deadline_s = time.monotonic() + timeout_s
+        while not holds():
+            if time.monotonic() > deadline_s:
+                raise self.complaint(f"{complaint} within {timeout_s:g} s")
+            self.console.listen(_POLL_S)
+
+    def complaint(self, text: str) -> DemoError:
+        """An error with what the device said last."""
+        return DemoError(f"the scale: {text}\n{self._device.recent_output()[-3000:]}")
+
+    def _code_lines(self) -> list[str]:
+        return [line for line in self._last_display if _CODE.fullmatch(line)]
+
+    def _hear(self, line: str) -> None:
+        if not line.startswith(_DISPLAY):
             return
-        self._line = serial.Serial(self.port, timeout=_POLL_S)
-        ended = threading.Event()
-        self._reader = threading.Thread(target=self._read, args=(self._line, ended), daemon=True)
-        self._reader.start()
         try:
-            yield
-        finally:
-            ended.set()
-            self._reader.join()
-            self._line.close()
-            self._line = None
-
-    def ask(self, request: str, timeout_s: float = _REPLY_S) -> Any:
-        """Sends one request and waits for its reply; the reply's JSON, or None without one."""
-        if self._line is None:
-            raise DemoError("the console is not open")
-        number = self._next_number
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            # A request that was sent while the device booted is lost: it is sent again, with a
-            # number of its own.
-            self._line.write(f"{self._next_number} {request}\n".encode())
-            self._next_number += 1
-            again_s = min(deadline_s, time.monotonic() + (2 if request == "about" else timeout_s))
-            reply = self._await_reply(number, again_s)
-            if reply is not None:
-                return _parse_reply(request, reply)
-            if time.monotonic() >= deadline_s:
-                raise DemoError(f"{self.name}: no reply to {request!r}:\n{self.recent_output()}")
-
-    def mark(self) -> int:
-        """A place in the row of events, for `events_since` and `wait_event`."""
-        with self._heard.lock:
-            return len(self._heard.events)
-
-    def events_since(self, mark: int, name: str) -> list[Event]:
-        """All events of that name since `mark`."""
-        with self._heard.lock:
-            return [event for event in self._heard.events[mark:] if event.name == name]
-
-    def wait_event(
-        self,
-        mark: int,
-        name: str,
-        timeout_s: float,
-        wanted: Callable[[dict[str, Any]], bool] = lambda _data: True,
-    ) -> dict[str, Any]:
-        """The first event of that name since `mark` that is wanted."""
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s:
-            for event in self.events_since(mark, name):
-                if wanted(event.data):
-                    return event.data
-            time.sleep(_POLL_S)
-        raise DemoError(
-            f"{self.name}: no event {name!r} within {timeout_s:g} s:\n{self.recent_output()}"
-        )
-
-    def display_since(self, mark: int) -> list[list[str]]:
-        """What the display showed since `mark`."""
-        return [list(event.data.get("lines", [])) for event in self.events_since(mark, "display")]
-
-    def _await_reply(self, first: int, until_s: float) -> str | None:
-        while time.monotonic() < until_s:
-            with self._heard.lock:
-                for number in range(first, self._next_number):
-                    if number in self._heard.replies:
-                        return self._heard.replies.pop(number)
-            time.sleep(_POLL_S)
-        return None
-
-    def _read(self, line: serial.Serial, ended: threading.Event) -> None:
-        kept = b""
-        while not ended.is_set():
-            kept += line.read(4096)
-            *whole, kept = kept.split(b"\n")
-            for raw in whole:
-                self._hear(raw.decode(errors="replace").strip("\r"))
-
-    def _hear(self, text: str) -> None:
-        kind, _, rest = text.partition(" ")
-        if kind == "=":
-            number, _, reply = rest.partition(" ")
-            if number.isdigit():
-                with self._heard.lock:
-                    self._heard.replies[int(number)] = reply
-        elif kind == "!":
-            self._hear_event(rest)
-
-    def _hear_event(self, rest: str) -> None:
-        name, _, body = rest.partition(" ")
-        try:
-            data = json.loads(body or "{}")
-        except ValueError:
+            lines = [str(text) for text in json.loads(line.removeprefix(_DISPLAY))["lines"]]
+        except (ValueError, KeyError, TypeError):
             return  # torn by a power cut
-        with self._heard.lock:
-            self._heard.events.append(Event(name, data))
-        if name == "display" and self.shown:
-            self._screen.display(data.get("lines", []))
-
-
-def _parse_reply(request: str, reply: str) -> Any:
-    outcome, _, rest = reply.partition(" ")
-    if outcome != "ok":
-        raise DemoError(f"the scale answered {request!r} with: {reply}")
-    return json.loads(rest) if rest else None
+        self._last_display = lines
+        self._screen.display(lines)
