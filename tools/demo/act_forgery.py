@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import zipfile
-from pathlib import Path
 from typing import Any
 
 from cloud_agent.privacy.scan import Pattern, files_below, scan
