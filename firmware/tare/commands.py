@@ -44,13 +44,14 @@ class Commands:
             return True
         command = Command.parse(self._state.pending)
         outcome = self._act(command)
+        # While the command is still stored, so that a cut between the two copies is made good.
+        self._state.save_without_trace()
         try:
             self._journal.append_receipt([command.counter, command.verb, outcome])
         except JournalFullError:
             return False
         self._state.pending = None
-        # Without trace: the command held people, and so may the state before it.
-        self._state.save_without_trace()
+        self._state.save()
         return True
 
     def _act(self, command: Command) -> int:
