@@ -169,6 +169,8 @@ class Cloud:
         if isinstance(message, frame.Voids):
             judgement = judge_voids(message, self.cursor, self.seen())
             new = [r.sequence for r in judgement.records if r.verdict is Verdict.STORE]
+            assert not self.voided & set(new), "voided twice"
+            assert not self.stored.keys() & set(new), "a void over a stored record"
             self.voided |= set(new)
         else:
             judgement = judge_readings(message, self.cursor, FINE, self.seen())
@@ -178,6 +180,7 @@ class Cloud:
                     self.stored[record.sequence] = message.records[record.index].values[0]
         if judgement.gap:
             self.given_up |= set(range(judgement.gap[0], judgement.gap[1] + 1))
+        assert judgement.cursor >= self.cursor, "the cursor went back"
         self.cursor = judgement.cursor
         assert not judgement.alarms, "there is no fork here"
         return judgement.ack
