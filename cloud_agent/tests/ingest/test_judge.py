@@ -208,11 +208,12 @@ class Exchange(RuleBasedStateMachine):
     def next_sequence(self) -> int:
         return self.oldest + len(self.journal)
 
-    @rule()
-    def weigh(self) -> None:
-        grams = 50_000 + self.next_sequence  # each its own: a mix-up would be seen
-        self.truth[self.next_sequence] = grams
-        self.journal.append(grams)
+    @rule(count=st.integers(1, 6))
+    def weigh(self, count: int) -> None:
+        for _ in range(count):
+            grams = 50_000 + self.next_sequence  # each its own: a mix-up would be seen
+            self.truth[self.next_sequence] = grams
+            self.journal.append(grams)
 
     @precondition(lambda self: self.journal)
     @rule()
