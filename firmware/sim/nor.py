@@ -32,6 +32,10 @@ class Memory:
         """Return a copy of a range."""
         return bytes(self.data[at : at + size])
 
+    def read_into(self, at: int, buffer: bytearray) -> None:
+        """Fill a buffer."""
+        buffer[:] = memoryview(self.data)[at : at + len(buffer)]
+
     def write(self, at: int, data: bytes) -> None:
         """Overwrite a range."""
         self.data[at : at + len(data)] = data
@@ -60,6 +64,11 @@ class File:
         self._file.seek(at)
         return self._file.read(size)
 
+    def read_into(self, at: int, buffer: bytearray) -> None:
+        """Fill a buffer."""
+        self._file.seek(at)
+        self._file.readinto(buffer)
+
     def write(self, at: int, data: bytes) -> None:
         """Overwrite a range at once."""
         self._file.seek(at)
@@ -85,10 +94,12 @@ class Nor(Flash):
         self._tear = tear
 
     def read(self, address: int, size: int) -> bytes:
-        self._check(address, size)
-        if self._cut_at and self.operations >= self._cut_at:
-            raise PowerCutError
+        self._check_read(address, size)
         return self._store.read(address, size)
+
+    def read_into(self, address: int, buffer: bytearray) -> None:
+        self._check_read(address, len(buffer))
+        self._store.read_into(address, buffer)
 
     def program(self, address: int, data: bytes) -> None:
         self._check(address, len(data))
@@ -110,6 +121,11 @@ class Nor(Flash):
             self._torn_erase(sector * SECTOR)
         for at in range(0, SECTOR, _ERASE_STEP):
             self._store.write(sector * SECTOR + at, b"\xff" * _ERASE_STEP)
+
+    def _check_read(self, address: int, size: int) -> None:
+        self._check(address, size)
+        if self._cut_at and self.operations >= self._cut_at:
+            raise PowerCutError
 
     def _check(self, address: int, size: int) -> None:
         if address < 0 or size < 0 or address + size > self._store.size:

@@ -23,6 +23,10 @@ class Flash:
         """Return `size` bytes from `address`."""
         raise NotImplementedError
 
+    def read_into(self, address: int, buffer: bytearray) -> None:
+        """Fill `buffer` from `address`: for whole sectors, which are too large to allocate anew."""
+        raise NotImplementedError
+
     def program(self, address: int, data: bytes) -> None:
         """Write whole program units (16 bytes) at an aligned address; `FlashError` if refused."""
         raise NotImplementedError

@@ -19,6 +19,7 @@ _ENTRY = "<BBHI"
 _ENTRY_HEAD = 8
 # A place that does not take what is written is passed over; more than this is broken flash.
 _ATTEMPTS = 3
+_CHUNK = 256
 
 
 class Sector:
@@ -44,6 +45,8 @@ class Ring:
         self._first = first
         self._count = count
         self._at = flash_map.SECTOR
+        # One buffer for all reading: small heaps have no 4 KiB in one piece for long.
+        self._buffer = bytearray(flash_map.SECTOR)
         found = []
         for index in range(count):
             sector = self._header(index)
@@ -98,14 +101,14 @@ class Ring:
 
     def entries(self, sector: Sector) -> list[tuple[int, bytes]]:
         """Return (kind, body) of the entries of one sector whose checksum holds, in order."""
-        data = self._flash.read(self._address(sector.index), flash_map.SECTOR)
+        data = self._read(sector.index)
         generation = struct.pack("<I", sector.generation)
         found = []
         at = _HEADER_SIZE
         while at < flash_map.SECTOR:
             end = _end_of_entry(data, at, generation) if data[at] == _MARK else 0
             if end:
-                found.append((data[at + 1], data[at + _ENTRY_HEAD : end]))
+                found.append((data[at + 1], bytes(data[at + _ENTRY_HEAD : end])))
             # What is torn or erased is passed over unit by unit.
             at = (max(end, at + 1) + flash_map.UNIT - 1) // flash_map.UNIT * flash_map.UNIT
         return found
@@ -133,7 +136,7 @@ class Ring:
         return Sector(index, generation, base)
 
     def _end_of_writing(self, sector: Sector) -> int:
-        data = self._flash.read(self._address(sector.index), flash_map.SECTOR)
+        data = self._read(sector.index)
         at = flash_map.SECTOR
         erased = b"\xff" * flash_map.UNIT
         while at > _HEADER_SIZE and data[at - flash_map.UNIT : at] == erased:
@@ -141,15 +144,22 @@ class Ring:
         return at
 
     def _is_erased(self, index: int) -> bool:
-        data = self._flash.read(self._address(index), flash_map.SECTOR)
-        return data == b"\xff" * flash_map.SECTOR
+        data = self._read(index)
+        erased = b"\xff" * _CHUNK
+        return all(data[at : at + _CHUNK] == erased for at in range(0, len(data), _CHUNK))
+
+    def _read(self, index: int) -> memoryview:
+        """Return a sector; valid until the next call."""
+        self._flash.read_into(self._address(index), self._buffer)
+        return memoryview(self._buffer)
 
 
-def _end_of_entry(data: bytes, at: int, generation: bytes) -> int:
+def _end_of_entry(data: memoryview, at: int, generation: bytes) -> int:
     """Return where the entry at `at` ends, 0 when its checksum does not hold."""
     _, _, length, checksum = struct.unpack_from(_ENTRY, data, at)
     start = at + _ENTRY_HEAD
     if start + length > flash_map.SECTOR:
         return 0
-    whole = data[at : at + 4] + generation + data[start : start + length]
-    return start + length if checksum == binascii.crc32(whole) & 0xFFFFFFFF else 0
+    found = binascii.crc32(generation, binascii.crc32(data[at : at + 4]))
+    found = binascii.crc32(data[start : start + length], found) & 0xFFFFFFFF
+    return start + length if checksum == found else 0
