@@ -233,7 +233,7 @@ class App:
         try:
             request = self._enrolment.begin(challenge, self._board.model, version.FIRMWARE)
         except EnrolmentError as error:
-            raise ConsoleError("refused", str(error)) from error
+            raise ConsoleError("refused", str(error))
         return {"request": request.hex()}
 
     def _data(self, arguments: list[str]) -> object:
@@ -249,7 +249,7 @@ class App:
         try:
             self.identity = self._enrolment.finish(bytes(self._buffer[:length]))
         except (EnrolmentError, ProtocolError) as error:
-            raise ConsoleError("refused", str(error)) from error
+            raise ConsoleError("refused", str(error))
         self.console.log("enrolled")
         self._enrolled.set()
         self._show_idle()

@@ -58,7 +58,7 @@ def _common_name(subject: bytes) -> str:
     try:
         return str(names[0], "ascii")
     except UnicodeError:
-        raise EnrolmentError("certificate name is not text") from None
+        raise EnrolmentError("certificate name is not text")
 
 
 def _fields(data: bytes) -> list[tuple[int, bytes]]:

@@ -100,7 +100,7 @@ class Enrolment:
                 firmware=firmware,
             )
         except ProtocolError as error:
-            raise EnrolmentError(error.reason) from error
+            raise EnrolmentError(error.reason)
         self._keys = (identity, tls, ephemeral)
         self._challenge = challenge
         return envelope.seal_sign1(Request.TYPE, signer.kid, request.encode(), signer)
@@ -117,7 +117,7 @@ class Enrolment:
             key = mac_key(shared, self._challenge, kid, FIRST_GENERATION)
             answer = _opened(reply.answer, kid, key)
         except ProtocolError as error:
-            raise EnrolmentError(error.reason) from error
+            raise EnrolmentError(error.reason)
         if answer.challenge != self._challenge:
             raise EnrolmentError("answer to another request")
         public, name = der.certificate_key_and_name(answer.device_certificate)

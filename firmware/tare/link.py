@@ -133,9 +133,9 @@ class Link:
             opening = self._board.open_stream(identity)
             return await asyncio.wait_for_ms(opening, _CONNECT_MS)
         except asyncio.TimeoutError:
-            raise LinkError("connecting takes too long") from None
+            raise LinkError("connecting takes too long")
         except OSError as failure:
-            raise LinkError("connecting failed: %s" % failure) from failure
+            raise LinkError("connecting failed: %s" % failure)
 
     async def _converse(self, device: "Device", client: Client) -> None:
         topic = topics.up(device.identity.device_id)

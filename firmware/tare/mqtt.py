@@ -190,9 +190,9 @@ class Client:
         try:
             return await self._stream.readexactly(size)
         except EOFError:
-            raise LinkError("the broker closed the connection") from None
+            raise LinkError("the broker closed the connection")
         except OSError as failure:
-            raise LinkError("receiving failed: %s" % failure) from failure
+            raise LinkError("receiving failed: %s" % failure)
 
     async def _within(
         self, reading: "Coroutine[Any, Any, mqtt_packet.Packet]"
@@ -200,7 +200,7 @@ class Client:
         try:
             return await asyncio.wait_for_ms(reading, self._timeout_ms)
         except asyncio.TimeoutError:
-            raise LinkError("the broker takes too long") from None
+            raise LinkError("the broker takes too long")
 
     def _fail(self, error: LinkError) -> None:
         if self.error is not None:

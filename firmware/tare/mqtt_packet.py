@@ -118,7 +118,7 @@ def _parse_publish(flags: int, body: bytes) -> Packet:
     try:
         packet.topic = str(body[2 : 2 + size], "utf-8")
     except UnicodeError:
-        raise LinkError("topic is not text") from None
+        raise LinkError("topic is not text")
     packet.payload = body[2 + size :]
     packet.retained = bool(flags & 1)
     return packet

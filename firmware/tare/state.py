@@ -32,7 +32,7 @@ class State:
                 self.claim_epoch, people, self.command_counter, self.pending = item
                 self.people = [Person.parse(person) for person in people]
             except (ProtocolError, ValueError, TypeError):
-                raise StorageError("state in a form that is not known") from None
+                raise StorageError("state in a form that is not known")
 
     def save(self) -> None:
         """Store; an older copy stays until the next write."""
@@ -61,7 +61,7 @@ class BootState:
             try:
                 self.counter, self.reason, self.clock_epoch, self.last_known_s = item
             except (ValueError, TypeError):
-                raise StorageError("boot state in a form that is not known") from None
+                raise StorageError("boot state in a form that is not known")
 
     def save(self) -> None:
         """Store."""

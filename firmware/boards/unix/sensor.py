@@ -67,7 +67,7 @@ class SimulatedSensor:
             with open(path) as file:
                 weights = [int(line) for line in file if line.strip()]
         except (OSError, ValueError):
-            raise ConsoleError("arguments", "the trace cannot be read") from None
+            raise ConsoleError("arguments", "the trace cannot be read")
         self._add(self._trace(weights))
 
     def _add(self, samples: "Iterator[int]") -> None:
