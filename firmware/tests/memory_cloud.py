@@ -76,11 +76,9 @@ class Cloud:
 
     def sealed(self, message, key=MAC_KEY, generation=1, kid=None):
         """Seal an answer."""
-        return envelope.seal_mac0(
-            message.TYPE, kid or self.kid, message.encode(), generation, key
-        )
+        return envelope.seal_mac0(message.TYPE, kid or self.kid, message.encode(), generation, key)
 
-    def command(self, counter, verb, arguments, signer=None, kid=None, life_s=60):
+    def command(self, counter, verb, arguments, *, signer=None, kid=None, life_s=60):
         """Make a signed command."""
         order = command.Command(
             counter=counter,

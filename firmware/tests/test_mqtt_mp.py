@@ -3,6 +3,7 @@
 import asyncio
 
 from memory_stream import MemoryStream
+
 from tare.errors import LinkError
 from tare.mqtt import Client
 
@@ -117,8 +118,14 @@ async def test_a_packet_cut_at_any_byte_fails_in_time():
 
 
 async def test_malformed_packets_after_connect_end_the_connection():
-    for script in (b"\x20\x02\x00\x00", b"\x36\x04\x00\x01t\x00", b"\xf0\x00", b"\x30\xff\xff\x03",
-                   b"\x90\x03\x00\x01\x80", b"\x30\x00"):
+    for script in (
+        b"\x20\x02\x00\x00",
+        b"\x36\x04\x00\x01t\x00",
+        b"\xf0\x00",
+        b"\x30\xff\xff\x03",
+        b"\x90\x03\x00\x01\x80",
+        b"\x30\x00",
+    ):
         bench = _Bench()
         await bench.connect()
         bench.stream.give(script)

@@ -39,7 +39,7 @@ def _recorded(number):
     try:
         file = open(path, "rb")  # noqa: SIM115
     except OSError:
-        raise SkipTest("no recorded people in the shared folder") from None
+        raise SkipTest("no recorded people in the shared folder")
     weights, tenth = [], []
     lines = deflate.DeflateIO(file, deflate.GZIP)
     lines.readline()

@@ -1,6 +1,7 @@
 """The conversation with a cloud in memory: what is sent, when, and what is never believed."""
 
 import memory_cloud
+
 from protocol import envelope
 from protocol.signer import PortableSigner
 from sim.nor import Memory, Nor
@@ -29,7 +30,7 @@ class _Identity:
 class _Bench:
     """A claimed device with a journal, and its cloud."""
 
-    def __init__(self, claimed=True):
+    def __init__(self, *, claimed=True):
         self.flash = Nor(Memory(_SECTORS * flash_map.SECTOR))
         identity = _Identity()
         self.cloud = memory_cloud.Cloud(identity.kid, identity.signer.public_key)
@@ -55,9 +56,9 @@ class _Bench:
     def connect(self, nonce=_NONCE):
         self.conversation = sync.Conversation(self.device, nonce, self.log.append)
 
-    def reading(self, grams=70_000, handle=0, wall=False):
-        seconds = 1_790_000_000 if wall else self.device.clock.seconds(self.now_ms)
-        packed = 1 | (0 if wall else 16) | (1 << 5 if handle else 0)
+    def reading(self, grams=70_000, handle=0):
+        seconds = self.device.clock.seconds(self.now_ms)
+        packed = 1 | 16 | (1 << 5 if handle else 0)
         return self.journal.append_reading(7, handle, 2, [seconds, packed, [grams]])
 
     def welcome(self):
@@ -284,9 +285,7 @@ class _Disguised:
     def encode(self):
         from protocol import answer
 
-        return answer.Welcome(
-            nonce=_NONCE, time_s=1_790_000_000, settled=0, claim_epoch=0
-        ).encode()
+        return answer.Welcome(nonce=_NONCE, time_s=1_790_000_000, settled=0, claim_epoch=0).encode()
 
 
 def test_an_erasure_in_the_middle_sends_voids():
@@ -305,7 +304,9 @@ def test_an_erasure_in_the_middle_sends_voids():
 def test_frames_stay_within_a_message():
     bench = _Bench()
     for _ in range(32):
-        bench.journal.append_reading(1 << 50, 60_000, 1 << 50, [(1 << 36) - 1, 34, [300_000, 30_000]])
+        bench.journal.append_reading(
+            1 << 50, 60_000, 1 << 50, [(1 << 36) - 1, 34, [300_000, 30_000]]
+        )
     bench.welcome()
     assert bench.run() >= 1
     assert bench.journal.kept == 0

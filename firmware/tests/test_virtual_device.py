@@ -1,0 +1,209 @@
+"""The virtual scale as a whole, over its serial port: real MicroPython, real certificates."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from cloud_agent.devices.console_client import Console
+from cloud_agent.devices.errors import ConsoleError
+from protocol import enrolment, envelope, message_types, p256, topics
+from tools.virtual_device import VirtualDevice
+
+
+@pytest.fixture
+def flash(tmp_path: Path) -> Path:
+    return tmp_path / "flash.img"
+
+
+@pytest.fixture
+def device(flash: Path) -> Iterator[VirtualDevice]:
+    device = VirtualDevice(flash, options=["--fast"])
+    with device:
+        yield device
+    device.close()
+
+
+@pytest.fixture
+def console(device: VirtualDevice) -> Iterator[Console]:
+    with Console(device.port, timeout_s=20) as console:
+        _await_boot(console)
+        yield console
+
+
+def _await_boot(console: Console) -> dict[str, Any]:
+    """A request sent while it boots is lost, so ask until it answers."""
+    for _ in range(20):
+        try:
+            return dict(console.request("about", timeout_s=1))
+        except ConsoleError:
+            continue
+    raise AssertionError("the device does not answer")
+
+
+def _public(private: ec.EllipticCurvePrivateKey) -> bytes:
+    form = serialization.PublicFormat.UncompressedPoint
+    return private.public_key().public_bytes(serialization.Encoding.X962, form)[1:]
+
+
+def _certificate(name: str, public: ec.EllipticCurvePublicKey) -> bytes:
+    authority = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder(
+        issuer_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")]),
+        subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
+        public_key=public,
+        serial_number=x509.random_serial_number(),
+        not_valid_before=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
+        not_valid_after=dt.datetime(2045, 1, 1, tzinfo=dt.UTC),
+    )
+    uri = x509.UniformResourceIdentifier(f"spiffe://tare/device/{name}")
+    builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+    signed = builder.sign(authority, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.DER)
+
+
+def _reply(sealed: bytes, name: str = "") -> bytes:
+    """The cloud's answer to an enrolment request; `name` puts another one into the certificate."""
+    message = envelope.parse_sign1(sealed, message_types.MAX_ENROLMENT_SIZE)
+    request = enrolment.Request.parse(message.payload)
+    assert message.kid is not None
+    ephemeral = ec.generate_private_key(ec.SECP256R1())
+    scalar = ephemeral.private_numbers().private_value.to_bytes(32, "big")
+    shared = p256.ecdh(scalar, request.ephemeral_key)
+    key = enrolment.mac_key(shared, request.challenge, message.kid, 1)
+    tls = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + request.tls_key)
+    answer = enrolment.Answer(
+        challenge=request.challenge,
+        device_certificate=_certificate(name or topics.device_id(message.kid), tls),
+        ca_certificate=b"no broker is reached in this test",
+        command_key=_public(ec.generate_private_key(ec.SECP256R1())),
+        host="127.0.0.1",
+        port=1,
+        server_name=enrolment.SERVER_NAME,
+        time_s=1_790_000_000,
+    )
+    answer_sealed = envelope.seal_mac0(answer.TYPE, message.kid, answer.encode(), 1, key)
+    return enrolment.Reply(ephemeral_key=_public(ephemeral), answer=answer_sealed).encode()
+
+
+def _enrol(console: Console) -> str:
+    return console.enrol_finish(_reply(console.enrol_begin(secrets.token_bytes(16))))
+
+
+def test_a_new_device_says_what_it_is(console: Console) -> None:
+    about = console.request("about")
+    assert about == {
+        "id": None,
+        "model": "virtual-scale",
+        "firmware": about["firmware"],
+        "enrolled": False,
+        "claim_epoch": 0,
+        "journal": [1, 1],
+        "link": "asleep",
+    }
+
+
+def test_enrolment_with_a_real_certificate_lasts_over_a_power_cut(
+    device: VirtualDevice, console: Console
+) -> None:
+    name = _enrol(console)
+    assert re.fullmatch("[0-9a-f]{16}", name)
+    device.kill()
+    device.start()
+    about = _await_boot(console)
+    assert (about["id"], about["enrolled"]) == (name, True)
+    with pytest.raises(ConsoleError, match="already enrolled"):
+        console.enrol_begin(secrets.token_bytes(16))
+
+
+def test_a_certificate_for_another_device_is_refused(console: Console) -> None:
+    reply = _reply(console.enrol_begin(secrets.token_bytes(16)), name="0" * 16)
+    with pytest.raises(ConsoleError, match="another device"):
+        console.enrol_finish(reply)
+    assert console.request("about")["enrolled"] is False
+
+
+def test_no_secret_appears_on_the_console(
+    device: VirtualDevice, console: Console, flash: Path
+) -> None:
+    _enrol(console)
+    console.request("button", "short")
+    console.request("log")
+    console.listen(0.5)
+    said = device.recent_output()
+    # The identity body in flash begins with its keys, each a CBOR byte string of 32 bytes.
+    keys = re.findall(rb"\x58\x20(.{32})", flash.read_bytes(), re.DOTALL)
+    assert len(keys) >= 3
+    for key in keys[:3]:
+        assert key.hex() not in said.lower()
+    logged = [line for line in said.splitlines() if line.startswith("#")]
+    codes = [line for line in said.splitlines() if "Enter this code" in line]
+    assert codes, "the display shows it"
+    code = json.loads(codes[-1].removeprefix("! display "))["lines"][1]
+    assert not any(code in line for line in logged)
+
+
+def test_readings_of_an_unclaimed_device_are_shown_and_not_kept(console: Console) -> None:
+    console.request("sim", "step-on", 72500)
+    shown = [console.event("display")["lines"] for _ in range(3)]
+    assert shown[-1] == [shown[-1][0], "not kept: no owner"]
+    kilograms = float(shown[-1][0].removesuffix(" kg"))
+    assert abs(kilograms - 72.5) <= 0.1
+    assert console.request("about")["journal"] == [1, 1]
+
+
+def test_a_trace_of_weights_is_played(console: Console, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.txt"
+    trace.write_text("0\n" * 5 + "60000\n" * 40)
+    console.request("sim", "trace", str(trace))
+    shown = [console.event("display")["lines"][0] for _ in range(3)]
+    assert shown[-1] == "60.00 kg"
+    with pytest.raises(ConsoleError, match="cannot be read"):
+        console.request("sim", "trace", str(tmp_path / "missing"))
+
+
+def test_a_reset_goes_on_and_a_power_cut_begins_a_new_boot(
+    device: VirtualDevice, console: Console, flash: Path
+) -> None:
+    assert not flash.with_name("flash.img.retained").exists()
+    console.request("reboot")
+    deadline = time.monotonic() + 20
+    while not device.resets and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _await_boot(console)
+    assert device.resets == 1
+    assert any("boot 2" in line for line in console.request("log")["lines"])
+    device.kill()
+    device.start()
+    _await_boot(console)
+    assert any("boot 3" in line for line in console.request("log")["lines"])
+
+
+def test_noise_on_the_line_does_not_disturb_the_device(console: Console) -> None:
+    noise = random.Random(4)
+    for _ in range(200):
+        words = noise.choice(["about", "data", "sim", "button", "enrol-finish", "zzz", "log x"])
+        junk = "".join(chr(noise.randrange(33, 127)) for _ in range(noise.randrange(60)))
+        with pytest.raises(ConsoleError):
+            console.request(words, junk)
+    assert console.request("about")["journal"] == [1, 1]
+
+
+def test_data_outside_the_buffer_is_refused(console: Console) -> None:
+    console.request("data", 4095, "ff")
+    for offset, data in ((4096, "ff"), (4095, "ffff"), (0, ""), (0, "ff" * 257), (-1, "ff")):
+        with pytest.raises(ConsoleError):
+            console.request("data", offset, data)
