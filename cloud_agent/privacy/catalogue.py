@@ -30,9 +30,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The identifiers under which one person's rows are found."""
+    """The identifiers under which rows of a person (or of several at once) are found."""
 
-    account: bytes | None
+    accounts: tuple[bytes, ...]
     owners: tuple[bytes, ...]  # the subject, then the trays of their claims
 
 
@@ -81,6 +81,4 @@ def remaining_rows(
 
 
 def _identifiers(match: Match, person: Person) -> Collection[bytes]:
-    if match is Match.OWNER:
-        return person.owners
-    return () if person.account is None else (person.account,)
+    return person.owners if match is Match.OWNER else person.accounts

@@ -176,11 +176,11 @@ def _erase_rows(
 
 
 def _place_orders(
-    connection: sa.Connection, request: bytes, endings: tuple[Ending, ...], now_s: int
+    connection: sa.Connection, request: bytes | None, endings: tuple[Ending, ...], now_s: int
 ) -> None:
     outbox = schema.command_outbox
     query = sa.select(sa.exists().where(outbox.c.erasure == request))
-    if connection.execute(query).scalar_one():
+    if request is not None and connection.execute(query).scalar_one():
         return  # placed before a cut, in one transaction with the end of the claims
     for ending in endings:
         if not ending.live:
@@ -266,11 +266,14 @@ def _sweep_restored(service: Service) -> None:
     service.vault.destroy(back)
 
     def erase_again(connection: sa.Connection) -> None:
-        accounts = connection.execute(
-            sa.select(account.c.id).where(account.c.subject.in_(back))
-        ).scalars()
-        for one in [None, *accounts]:
-            catalogue.erase_rows(connection, schema.metadata, Person(one, tuple(back)))
+        query = sa.select(account.c.id, account.c.subject).where(account.c.subject.in_(back))
+        rows = connection.execute(query).all()
+        for row in rows:
+            # The restored claim may be the only one who still knows of the device.
+            endings = plan.endings_of(connection, row.id, row.subject)
+            _place_orders(connection, None, endings, service.now())
+        person = Person(tuple(row.id for row in rows), tuple(back))
+        catalogue.erase_rows(connection, schema.metadata, person)
 
     service.writer.call(erase_again)
     service.database.compact()

@@ -76,8 +76,8 @@ def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan
                 )
             ).scalars()
         )
-        person = Person(account.id, (account.subject, *trays))
-        endings = _endings(connection, account)
+        person = Person((account.id,), (account.subject, *trays))
+        endings = endings_of(connection, account.id, account.subject)
         exports = tuple(
             connection.execute(
                 sa.select(schema.export_file.c.name).where(
@@ -116,12 +116,13 @@ def path_of(service: Service, request: bytes) -> Path:
     return service.folder.erasures / f"{request.hex()}.sealed"
 
 
-def _endings(connection: sa.Connection, account: Account) -> tuple[Ending, ...]:
+def endings_of(connection: sa.Connection, account: bytes, subject: bytes) -> tuple[Ending, ...]:
+    """What the claims of an account, and the person's handles on others' devices, come to."""
     claim, handle = schema.claim, schema.person_handle
     own = set()
     live = set()
     for row in connection.execute(sa.select(claim)):
-        if row.account == account.id:
+        if row.account == account:
             own.add((row.device, row.epoch))
         if row.until_s is None:
             live.add((row.device, row.epoch))
@@ -129,7 +130,7 @@ def _endings(connection: sa.Connection, account: Account) -> tuple[Ending, ...]:
     others: set[tuple[str, int]] = set()
     for row in connection.execute(sa.select(handle)):
         key = (row.device, row.epoch)
-        if row.subject == account.subject:
+        if row.subject == subject:
             mine.setdefault(key, []).append(row.handle)
         else:
             others.add(key)
@@ -239,7 +240,7 @@ def _encode(plan: Plan) -> bytes:
     return cbor.encode(
         [
             _VERSION,
-            [plan.person.account, list(plan.person.owners)],
+            [list(plan.person.accounts), list(plan.person.owners)],
             [
                 [e.device, e.epoch, None if e.handles is None else list(e.handles), e.live]
                 for e in plan.endings
@@ -256,9 +257,9 @@ def _decode(plaintext: bytes) -> Plan:
     item: Any = cbor.decode(plaintext)
     if item[0] != _VERSION:
         raise CiphertextError("the plan of this erasure was made by another version of Tare")
-    _, (account, owners), endings, exports, patterns, given, before = item
+    _, (accounts_, owners), endings, exports, patterns, given, before = item
     return Plan(
-        person=Person(account, tuple(owners)),
+        person=Person(tuple(accounts_), tuple(owners)),
         endings=tuple(
             Ending(device, epoch, None if handles is None else tuple(handles), live)
             for device, epoch, handles, live in endings

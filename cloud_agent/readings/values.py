@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_agent.errors import CiphertextError
-from protocol import cbor
+from protocol import cbor, reading
 from protocol.errors import ProtocolError
 
-WEIGHT: Final = 1
-WEIGHT_IMPEDANCE: Final = 2
-BLOOD_PRESSURE: Final = 3
-
-_KIND_MASK: Final = 0xF
-_WEIGHT_FLAGS: Final = {7: "did not stand still", 8: "corrected by the zero after step-off"}
+_WEIGHT_FLAGS: Final = {
+    reading.FLAG_MOVED: "did not stand still",
+    reading.FLAG_ZERO_CORRECTED: "corrected by the zero after step-off",
+}
 _PRESSURE_FLAGS: Final = {
-    7: "movement",
-    8: "cuff too loose",
-    9: "irregular pulse",
-    10: "pulse out of range",
+    reading.FLAG_MOVED: "movement",
+    reading.FLAG_CUFF_LOOSE: "cuff too loose",
+    reading.FLAG_IRREGULAR_PULSE: "irregular pulse",
+    reading.FLAG_PULSE_OUT_OF_RANGE: "pulse out of range",
 }
 
 
@@ -51,14 +49,14 @@ _PRESSURES: Final = (
 )
 
 QUANTITIES: Final[dict[int, tuple[Quantity, ...]]] = {
-    WEIGHT: (_WEIGHT,),
-    WEIGHT_IMPEDANCE: (_WEIGHT, _IMPEDANCE),
-    BLOOD_PRESSURE: _PRESSURES,
+    reading.KIND_WEIGHT: (_WEIGHT,),
+    reading.KIND_WEIGHT_IMPEDANCE: (_WEIGHT, _IMPEDANCE),
+    reading.KIND_BLOOD_PRESSURE: _PRESSURES,
 }
 KIND_NAMES: Final = {
-    WEIGHT: "weight",
-    WEIGHT_IMPEDANCE: "weight and impedance",
-    BLOOD_PRESSURE: "blood pressure",
+    reading.KIND_WEIGHT: "weight",
+    reading.KIND_WEIGHT_IMPEDANCE: "weight and impedance",
+    reading.KIND_BLOOD_PRESSURE: "blood pressure",
 }
 # The columns of a table of readings, in this order.
 ALL_QUANTITIES: Final = (_WEIGHT, _IMPEDANCE, *_PRESSURES)
@@ -74,7 +72,7 @@ class Content:
     @property
     def kind(self) -> int:
         """Weight, weight and impedance, blood pressure."""
-        return self.packed & _KIND_MASK
+        return reading.Reading(0, self.packed, list(self.values)).kind
 
     @property
     def kind_name(self) -> str:
@@ -91,8 +89,8 @@ class Content:
 
     def flags(self) -> list[str]:
         """What the device remarked, in words."""
-        names = _PRESSURE_FLAGS if self.kind == BLOOD_PRESSURE else _WEIGHT_FLAGS
-        return [text for bit, text in names.items() if self.packed >> bit & 1]
+        names = _PRESSURE_FLAGS if self.kind == reading.KIND_BLOOD_PRESSURE else _WEIGHT_FLAGS
+        return [text for flag, text in names.items() if self.packed & flag]
 
 
 def encode(packed: int, values: Sequence[int]) -> bytes:

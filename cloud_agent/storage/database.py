@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,7 +116,10 @@ def _vacuum(connection: sa.Connection) -> None:
     driver = connection.connection.driver_connection
     if driver is None:
         raise StorageError("the database is closed")
-    driver.execute("VACUUM")
-    busy, _log_pages, _moved = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    try:
+        driver.execute("VACUUM")
+        busy, _log_pages, _moved = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise StorageError(f"the database could not be compacted: {error}") from error
     if busy:
         raise StorageError("the write-ahead log could not be emptied: another program reads it")

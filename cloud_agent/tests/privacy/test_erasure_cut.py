@@ -1,0 +1,134 @@
+"""kill -9 in the midst of an erasure, before and after every step: at the next start it is as
+if nothing had begun, or it is carried through; never anything between.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloud_agent.accounts import accounts
+from cloud_agent.errors import RefusedError
+from cloud_agent.privacy import export
+from cloud_agent.privacy.ledger import Ledger
+from cloud_agent.readings import listing
+from cloud_agent.tests.household import PASSWORD, Household
+from cloud_agent.tests.privacy import witness
+
+# The steps of the erasure, as (module, attribute): the child kills itself at one of them.
+STEPS = (
+    ("cloud_agent.privacy.plan", "collect"),
+    ("cloud_agent.privacy.proof", "look_before"),
+    ("cloud_agent.privacy.proof", "note_before"),
+    ("cloud_agent.privacy.plan", "save"),
+    ("cloud_agent.privacy.ledger.Ledger", "append"),
+    ("cloud_agent.privacy.keystore.SqliteKeyStore", "destroy"),
+    ("cloud_agent.privacy.erasure", "remove_durably"),
+    ("cloud_agent.privacy.catalogue", "erase_rows"),
+    ("cloud_agent.storage.database.Database", "compact"),
+    ("cloud_agent.privacy.proof", "look_after"),
+    ("cloud_agent.privacy.proof", "note_after"),
+)
+
+_CHILD = """
+import os, pkgutil, signal, sys
+from pathlib import Path
+from cloud_agent.accounts import accounts
+from cloud_agent.privacy import erasure
+from cloud_agent.service import Service
+from cloud_agent.tests.household import NOW_S, PASSWORD
+
+root, owner, name, moment = sys.argv[1:]
+service = Service.open(Path(root), now=lambda: NOW_S)
+place = pkgutil.resolve_name(owner)
+original = getattr(place, name)
+
+def cut(*arguments, **options):
+    if moment == "after":
+        original(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(place, name, cut)
+account = accounts.authenticate(service, "ann.canary@example.org", PASSWORD)
+erasure.erase(service, account)
+"""
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """A closed folder with Ann and Bob in it, and what may not be left of Ann."""
+    root = tmp_path_factory.mktemp("furnished") / "data"
+    household = Household(root)
+    ann = household.open_account("ann.canary@example.org", "Ann Canary Archer")
+    bob = household.open_account("bob@example.org", "Bob")
+    for account, grams in ((ann, 72_000), (bob, 81_000)):
+        scale = household.add_scale()
+        household.claim(account, scale)
+        household.deliver(scale, household.weigh(scale, [grams, grams + 1]))
+    export.make_export(household.service, ann)
+    household.close()
+    return root, witness.collect(root, ["ann.canary@example.org"], [ann.subject, ann.id])
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("owner", "name"), STEPS, ids=[name for _, name in STEPS])
+def test_a_cut_at_any_step_converges(
+    furnished: tuple[Path, dict[str, bytes]],
+    tmp_path: Path,
+    owner: str,
+    name: str,
+    moment: str,
+) -> None:
+    source, patterns = furnished
+    root = tmp_path / "data"
+    shutil.copytree(source, root)
+    child = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(root), owner, name, moment],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "error"},
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    begun = b'"kind":"begun"' in (root / "ledger").read_bytes()
+
+    household = Household(root)
+    try:
+        if begun:
+            check_gone(household, patterns)
+        else:
+            check_untouched(household)
+        check_bob(household)
+        assert household.service.ledger.unfinished() == []
+    finally:
+        household.close()
+    ledger = Ledger(root / "ledger")
+    ledger.close()
+
+
+def check_gone(household: Household, patterns: dict[str, bytes]) -> None:
+    service = household.service
+    assert witness.found(service.folder.root, patterns) == {}
+    with pytest.raises(RefusedError):
+        accounts.authenticate(service, "ann.canary@example.org", PASSWORD)
+
+
+def check_untouched(household: Household) -> None:
+    service = household.service
+    ann = accounts.authenticate(service, "ann.canary@example.org", PASSWORD)
+    found = listing.list_readings(service.database, service.vault, ann.subject)
+    assert [reading.content.values for reading in found] == [(72_000,), (72_001,)]
+    assert list(service.folder.erasures.iterdir()) == []
+
+
+def check_bob(household: Household) -> None:
+    service = household.service
+    bob = accounts.authenticate(service, "bob@example.org", PASSWORD)
+    found = listing.list_readings(service.database, service.vault, bob.subject)
+    assert [reading.content.values for reading in found] == [(81_000,), (81_001,)]
