@@ -49,7 +49,7 @@ def run(pytest_arguments: Sequence[str]) -> int:
     environment = _environment()
     if pytest_arguments:
         return _execute(_pytest(pytest_arguments), environment)
-    stages = [*_static_stages(), _pytest([f"-n{_PARALLEL}", "--durations=10"])]
+    stages = [*_static_stages(), _pytest([f"-n{_PARALLEL}", "--dist=worksteal", "--durations=10"])]
     failed = []
     for number, stage in enumerate(stages, 1):
         print(f"\n== {number}/{len(stages)} {stage.name} ==", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from tools import checks, environment, micropython
 from tools.errors import ToolError
@@ -41,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     demo = commands.add_parser(
-        "demo", help="show the whole way of a reading, live, with real parts (about a minute)"
+        "demo", help="show the whole way of a reading, live, with real parts (80 seconds)"
     )
     demo.add_argument("--keep", action="store_true", help="leave everything running for play")
     demo.add_argument("--data", metavar="DIR", help="keep the data in this new or empty folder")
@@ -65,23 +66,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _demo(options: argparse.Namespace) -> int:
+def _demo(options: argparse.Namespace) -> NoReturn:
     arguments = ["--keep"] if options.keep else []
     if options.data:
         arguments += ["--data", options.data]
     _provide_micropython()
-    environment.enter(["-P", "-m", "tools.demo", *arguments])
-    return 0
+    environment.become(["-P", "-m", "tools.demo", *arguments])
 
 
 def _test(options: argparse.Namespace) -> int:
     return checks.run(options.pytest)
 
 
-def _device(options: argparse.Namespace) -> int:
+def _device(options: argparse.Namespace) -> NoReturn:
     _provide_micropython()
-    environment.enter(["-P", "-m", "tools.virtual_device", "--flash", options.flash])
-    return 0
+    environment.become(["-P", "-m", "tools.virtual_device", "--flash", options.flash])
 
 
 def _setup(options: argparse.Namespace) -> int:

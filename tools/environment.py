@@ -20,6 +20,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from tools import system_packages
 from tools.errors import SetupError, ToolError
@@ -81,10 +82,8 @@ def ensure() -> Path:
     return PYTHON
 
 
-def enter(arguments: Sequence[str]) -> None:
-    """Goes on with `arguments` under the environment's Python, unless it runs there already."""
-    if Path(sys.prefix) == ENVIRONMENT:
-        return
+def become(arguments: Sequence[str]) -> NoReturn:
+    """Goes on as the environment's Python with `arguments`, in place of this program."""
     python = ensure()
     os.execve(python, [str(python), *arguments], child_environment())  # noqa: S606 -- same program
 

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _SETTLE_S = 60
 _DEVICE_S = 90
 _SAMPLE = 32
 _CIPHERTEXTS = 3
+_IN_THE_CLEAR = "in the clear"
 
 
 def erase(play: Play) -> None:
@@ -85,7 +87,7 @@ def _scan_set(play: Play, frames: Sequence[bytes]) -> list[Pattern]:
         Pattern("name", play.name.encode(), "exports"),
     ]
     patterns += [
-        Pattern(f"record {number} in the clear", record, play.scale.flash.name)
+        Pattern(f"record {number} {_IN_THE_CLEAR}", record, play.scale.flash.name)
         for number, record in enumerate(
             (record for frame in frames for record in intruder.plain_records(frame)), 1
         )
@@ -119,11 +121,8 @@ _WRAPPED = "SELECT wrapped FROM owner_key WHERE owner = ?"
 
 
 def _column(database: Path, query: str, *values: Any) -> list[bytes]:
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    try:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         return [bytes(row[0]) for row in connection.execute(query, values)]
-    finally:
-        connection.close()
 
 
 def _look(play: Play, patterns: Sequence[Pattern]) -> list[Hit]:
@@ -136,6 +135,10 @@ def _check_controls(play: Play, patterns: Sequence[Pattern], hits: Sequence[Hit]
         homes = [hit for hit in hits if hit.label == pattern.label and _is_home(hit, pattern.home)]
         if not homes:
             raise DemoError(f"before the erasure there is no {pattern.label} in {pattern.home}")
+    for hit in hits:
+        if _IN_THE_CLEAR in hit.label and _place(play, hit.file).startswith("tare.db"):
+            raise DemoError("the database holds a reading in the clear")
+    play.screen.seen("readings in the clear are in the scale and in the exports, in no database")
     counted: dict[str, int] = {}
     for hit in hits:
         name = _place(play, hit.file)

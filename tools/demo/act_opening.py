@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import ssl
 import time
+from contextlib import closing
 from pathlib import Path
 
 from cloud_agent.accounts import agreements
@@ -155,5 +156,5 @@ def _refused_without_certificate(address: tuple[str, int], authority: Path) -> N
 
 
 def _journal_mode(database: Path) -> str:
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         return str(connection.execute("PRAGMA journal_mode").fetchone()[0]).upper()

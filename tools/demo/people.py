@@ -15,10 +15,9 @@ from tools.environment import ROOT
 _PER_SECOND = 10
 _RECORDED_PER_SECOND = 100
 _GRAVITY_M_S2 = 9.81
-_EMPTY_S = 0.5
 _RISE = (0.2, 0.6, 0.9)  # of the weight, three samples: the second foot follows the first
 _STAND_S = 4.0
-_LEAVE_S = 2.0
+_LEAVE_S = 1.0
 #: Whoever stands in for the recordings (g).
 _SIMULATED_G = (72_450, 72_600, 72_300)
 #: Columns of a recording: vertical force of one foot and of the other, in N.
@@ -78,7 +77,6 @@ def _trace(weights: list[float]) -> list[int]:
     standing = [
         fmean(weights[place : place + step]) for place in range(0, len(weights) - step + 1, step)
     ]
-    empty = [0.0] * int(_EMPTY_S * _PER_SECOND)
     rise = [part * standing[0] for part in _RISE]
     leave = [0.0] * int(_LEAVE_S * _PER_SECOND)
-    return [round(grams) for grams in (*empty, *rise, *standing, *leave)]
+    return [round(grams) for grams in (*rise, *standing, *leave)]

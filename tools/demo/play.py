@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cloud_agent.ingest.judge import SETTLED_AS_STORED
 from tools.demo.cloud import Cloud
 from tools.demo.errors import DemoError
 from tools.demo.people import Person
@@ -16,6 +19,8 @@ from tools.demo.screen import Screen
 #: Recognisable bytes, made anew each time, so that a scan finds this run's and no other's.
 _CANARY_BYTES = 5
 _TIME_ZONE = "Europe/Paris"
+#: Receipts are settled too, but belong to nobody.
+_STORED = "SELECT sequence FROM ingest WHERE outcome = ? AND owner IS NOT NULL ORDER BY sequence"
 
 
 @dataclass
@@ -59,4 +64,17 @@ class Play:
         announced = Counter(saved.shown_kg for saved in self.saved)
         if stored != announced:
             raise DemoError(f"announced on the display: {announced}; stored: {stored}")
+        sequences = sorted(saved.sequence for saved in self.saved)
+        if self.stored_sequences() != sequences:
+            raise DemoError(f"announced: {sequences}; stored: {self.stored_sequences()}")
         return stored.total()
+
+    def stored_sequences(self) -> list[int]:
+        """The sequence of each reading that the database holds, whatever wrote it."""
+        with closing(self.database()) as connection:
+            rows = connection.execute(_STORED, (SETTLED_AS_STORED,))
+            return [int(sequence) for (sequence,) in rows]
+
+    def database(self) -> sqlite3.Connection:
+        """The cloud's database, to look at."""
+        return sqlite3.connect(f"file:{self.cloud.data / 'tare.db'}?mode=ro", uri=True)

@@ -24,16 +24,20 @@ _BOOT_S = 20.0
 _WEIGH_S = 30.0
 _POLL_S = 0.1
 _DISPLAY = "! display "
+_STEPPED_ON = "Weighing ..."
 _CODE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}")
 _WEIGHT = re.compile(r"(\d+\.\d\d) kg")
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A reading that the scale announced as saved: its sequence, and what the display showed."""
+    """A reading that the scale announced as saved: its sequence, what the display showed, and how
+    long after stepping on.
+    """
 
     sequence: int
     shown_kg: str
+    took_s: float
 
 
 class Scale:
@@ -45,6 +49,7 @@ class Scale:
         self._device = VirtualDevice(flash)
         self._console: Console | None = None
         self._last_display: list[str] = []
+        self._stepped_on_s = 0.0
 
     @property
     def port(self) -> str:
@@ -108,7 +113,8 @@ class Scale:
         weights = [match[1] for line in self._last_display if (match := _WEIGHT.search(line))]
         if not weights:
             raise self.complaint(f"saved without a weight on the display: {self._last_display}")
-        return Saved(int(saved["sequence"]), weights[0])
+        took_s = time.monotonic() - self._stepped_on_s
+        return Saved(int(saved["sequence"]), weights[0], took_s)
 
     def claim_code(self, timeout_s: float) -> str:
         """Presses the button; the code that the display then shows."""
@@ -146,4 +152,6 @@ class Scale:
         except (ValueError, KeyError, TypeError):
             return  # torn by a power cut
         self._last_display = lines
+        if lines[:1] == [_STEPPED_ON]:
+            self._stepped_on_s = time.monotonic()
         self._screen.display(lines)

@@ -5,12 +5,14 @@ On a terminal with colours and movement, in a file as plain lines.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 ACTS = (
@@ -49,20 +51,20 @@ class Screen:
 
     def command(self, words: Sequence[str]) -> None:
         """A command that is run, so that a reader can run it too."""
-        self._console.print(Text("$ " + " ".join(words), style="bold"))
+        self._line("$ ", shlex.join(words), style="bold")
 
     def seen(self, text: str) -> None:
         """Something that was checked and holds."""
-        self._console.print(Text.assemble(("  ✓ ", "green"), text))
+        self._line("  ✓ ", text, prefix_style="green")
 
     def note(self, text: str) -> None:
         """A line of detail, as from a program's output."""
-        self._console.print(Text("    " + text))
+        self._line("    ", text)
 
     def display(self, lines: Sequence[str]) -> None:
         """The scale's display."""
         text = " │ ".join(line for line in lines if line)
-        self._console.print(Text.assemble(("    display  ", "dim"), (f"[ {text} ]", "bold yellow")))
+        self._line("    display  ", f"[ {text} ]", style="bold yellow", prefix_style="dim")
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -79,8 +81,16 @@ class Screen:
         self._console.print()
         self._console.rule("[bold cyan]What was seen", align="left")
         for number, text in enumerate(self._seen, 1):
-            self._console.print(Text.assemble((f"{number} ", "bold green"), text))
+            self._line(f"{number} ", text, prefix_style="bold green")
 
     def failure(self, text: str) -> None:
         """Why the demo ends here."""
         self._console.print(Text(text, style="bold red"))
+
+    def _line(self, prefix: str, text: str, *, style: str = "", prefix_style: str = "") -> None:
+        """A line whose continuation stands under its text, not under its prefix."""
+        table = Table.grid(padding=0)
+        table.add_column(no_wrap=True)
+        table.add_column()
+        table.add_row(Text(prefix, style=prefix_style or style), Text(text, style=style))
+        self._console.print(table)
