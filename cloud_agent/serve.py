@@ -14,24 +14,21 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
-
-import typer
+from typing import Any, Final
 
 from cloud_agent.broker.settings import Endpoint, settle_endpoint
-from cloud_agent.broker.supervisor import KINDS, BrokerProcess, launch_for, reachable
+from cloud_agent.broker.supervisor import BrokerProcess, launch_for, reachable
 from cloud_agent.control import ControlServer, Operation
 from cloud_agent.devices.operations import DeviceOperations
 from cloud_agent.devices.pki import Authority
 from cloud_agent.devices.signing import CommandSigner
-from cloud_agent.errors import RefusedError, UsageError
+from cloud_agent.errors import RefusedError
 from cloud_agent.ingest.link import Link
 from cloud_agent.ingest.pipeline import Pipeline
 from cloud_agent.ingest.tidy import tidy
 from cloud_agent.operations import OPERATIONS
 from cloud_agent.service import Service
 from cloud_agent.storage.engine import Synchronous
-from cloud_agent.terminal import DataOption
 
 log = logging.getLogger("tare.serve")
 
@@ -59,42 +56,6 @@ def run(options: Options) -> None:
     )
     logging.getLogger("tare").setLevel(logging.INFO)
     asyncio.run(_run(options))
-
-
-def serve(
-    *,
-    broker: Annotated[
-        str,
-        typer.Option(
-            "--broker",
-            metavar="auto|embedded|mosquitto|none",
-            help="auto: Mosquitto where it is installed, else the embedded one. none: you run it"
-            " yourself (see: tare broker mosquitto-config).",
-        ),
-    ] = "auto",
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=65535, help="TLS port of the broker. Default: the one used before, or free."
-        ),
-    ] = None,
-    bind: Annotated[
-        str | None,
-        typer.Option(help="Address to listen on. Default: 127.0.0.1; 0.0.0.0 for your network."),
-    ] = None,
-    host: Annotated[
-        str | None,
-        typer.Option(help="Name or address that devices are told. Default: the one above."),
-    ] = None,
-    data: DataOption = None,
-) -> None:
-    """Run the cloud: broker, agent and database. Stop it with Ctrl-C.
-
-    Says in one line when it is ready. Nothing is lost when it is stopped, at any moment.
-    """
-    if broker not in KINDS:
-        raise UsageError(f"--broker is one of {', '.join(KINDS)}")
-    run(Options(data=data, broker=broker, port=port, bind=bind, host=host))
 
 
 async def _run(options: Options) -> None:

@@ -28,8 +28,6 @@ _LONGEST_PAUSE_S = 10
 # A broker that ran for so long was well; the next pause is a short one again.
 _WELL_S = 60
 
-KINDS = ("auto", "embedded", "mosquitto", "none")
-
 
 @dataclass(frozen=True, slots=True)
 class Launch:
