@@ -11,35 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from protocol import (
     answer,
-    cbor,
     command,
     cose,
     enrolment,
     envelope,
     frame,
-    message_types,
     p256,
-    topics,
 )
-from protocol.errors import CoseError, ProtocolError
-from protocol.tests import second, second_grammar
+from protocol.errors import ProtocolError
+from protocol.tests import doors, second, second_grammar
 from protocol.tests.traffic import (
-    ANSWER,
     CLOUD,
-    COMMAND,
     DEVICE,
-    ENROL_ANSWER,
-    ENROL_REQUEST,
     GENERATION,
-    MAC_KEYS,
     OTHER,
-    UPLINK,
     Case,
     Party,
     Traffic,
@@ -49,101 +39,12 @@ from protocol.tests.traffic import (
 _FRAMES = int(os.environ.get("TARE_FRAMES", "12000"))
 _SEED = int(os.environ.get("TARE_SEED", "1"))
 _REFUSED = "refused"
-_TOPIC = f"tare/1/{DEVICE.kid.hex()}/up"
-_MAC_KEY = MAC_KEYS[DEVICE.kid]
-_PREHASHED = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
-_KNOWN = {party.kid: second.Known(party.public) for party in (DEVICE, OTHER)}
-_KEYS = {party.kid: party for party in (DEVICE, OTHER)}
-
-
-def _holds(key: ec.EllipticCurvePublicKey) -> Callable[[bytes, bytes], bool]:
-    """Verify as the cloud does: with OpenSSL, behind our envelope."""
-
-    def holds(digest: bytes, seal: bytes) -> bool:
-        r, s = int.from_bytes(seal[:32], "big"), int.from_bytes(seal[32:], "big")
-        try:
-            key.verify(utils.encode_dss_signature(r, s), digest, _PREHASHED)
-        except InvalidSignature:
-            return False
-        return True
-
-    return holds
-
-
-# The readers of `protocol`, put together as its README says
-
-
-def _uplink(data: bytes) -> Any:
-    message = envelope.parse_sign1(data)
-    party = _KEYS.get(message.kid or b"")
-    if party is None or topics.device_id(party.kid) != topics.sender(_TOPIC):
-        raise CoseError("unknown-key")
-    item = cbor.decode(message.payload)
-    number = message_types.type_of(item, message_types.UPLINK)
-    envelope.verify_sign1(message, number, party.kid, _holds(party.public))
-    return frame.parse(item)
-
-
-def _answer(data: bytes) -> Any:
-    return _open_mac0(data, message_types.ANSWERS, message_types.MAX_SIZE, answer.parse)
-
-
-def _enrol_answer(data: bytes) -> Any:
-    most = message_types.MAX_ENROLMENT_SIZE
-    return _open_mac0(data, (message_types.ENROL_ANSWER,), most, enrolment.Answer.parse)
-
-
-def _open_mac0(
-    data: bytes, types: tuple[int, ...], most: int, parse: Callable[[object], Any]
-) -> Any:
-    message = envelope.parse_mac0(data, most)
-    if envelope.generation_of(message) != GENERATION:
-        raise CoseError("generation")
-    item = cbor.decode(message.payload)
-    number = message_types.type_of(item, types)
-    envelope.verify_mac0(message, number, DEVICE.kid, _MAC_KEY)
-    return parse(item)
-
-
-def _command(data: bytes) -> Any:
-    message = envelope.parse_sign1(data)
-    if message.kid != CLOUD.kid:
-        raise CoseError("unknown-key")
-    envelope.verify_sign1(message, message_types.COMMAND, DEVICE.kid, _holds(CLOUD.public))
-    return command.Command.parse(message.payload)
-
-
-def _enrol_request(data: bytes) -> Any:
-    message = envelope.parse_sign1(data, message_types.MAX_ENROLMENT_SIZE)
-    request = enrolment.Request.parse(message.payload)
-    kid = cose.key_id(request.identity_key)
-    if message.kid != kid:
-        raise CoseError("unknown-key")
-    holds = _holds(second.point(request.identity_key))
-    envelope.verify_sign1(message, message_types.ENROL_REQUEST, kid, holds)
-    return request
-
-
-_FIRST: dict[str, Callable[[bytes], Any]] = {
-    UPLINK: _uplink,
-    ANSWER: _answer,
-    COMMAND: _command,
-    ENROL_REQUEST: _enrol_request,
-    ENROL_ANSWER: _enrol_answer,
-}
-_SECOND: dict[str, Callable[[bytes], list[Any]]] = {
-    UPLINK: lambda data: second.read_uplink(_TOPIC, data, _KNOWN),
-    ANSWER: lambda data: second.read_answer(data, DEVICE.kid, _MAC_KEY, GENERATION),
-    COMMAND: lambda data: second.read_command(data, DEVICE.kid, CLOUD.public),
-    ENROL_REQUEST: second.read_enrol_request,
-    ENROL_ANSWER: lambda data: second.read_enrol_answer(data, DEVICE.kid, _MAC_KEY),
-}
 
 
 def _by_first(case: Case) -> tuple[str | bytes, list[str]]:
     """Return the payload written again and the verdicts on its records, or that it is refused."""
     try:
-        message = _FIRST[case.reader](case.data)
+        message = doors.FIRST[case.reader](case.data)
     except ProtocolError:
         return _REFUSED, []
     if isinstance(message, frame.Readings):
@@ -153,7 +54,7 @@ def _by_first(case: Case) -> tuple[str | bytes, list[str]]:
 
 def _by_second(case: Case) -> tuple[str | bytes, list[str]]:
     try:
-        item = _SECOND[case.reader](case.data)
+        item = doors.SECOND[case.reader](case.data)
     except second.RefusedError:
         return _REFUSED, []
     return second.encode(item), second_grammar.judge(item) if item[0] == 3 else []
@@ -189,7 +90,7 @@ def _sealed_by_first(item: list[Any], signer: Callable[[Party], Any]) -> bytes:
     parse = classes[kind].parse if kind in classes else frame.parse if kind < 16 else answer.parse
     payload = parse(item).encode()
     if kind in {16, 17, 49}:
-        return envelope.seal_mac0(kind, device, payload, GENERATION, _MAC_KEY)
+        return envelope.seal_mac0(kind, device, payload, GENERATION, doors.MAC_KEY)
     return envelope.seal_sign1(kind, device, payload, signer(CLOUD if kind == 32 else DEVICE))
 
 
