@@ -176,24 +176,25 @@ class Decoder:
         return self._typed(major, self._argument(info), depth)
 
     def _typed(self, major: int, argument: int, depth: int) -> object:
+        if major < _ARRAY:
+            return self._scalar(major, argument)
+        if depth == MAX_DEPTH:
+            raise CborError("too-deep")
+        # Three calls a level, no more: a device's stack of 10 KB has to hold all of them.
+        if major == _ARRAY:
+            return self._array(argument, depth + 1)
+        if major == _MAP:
+            return self._map(argument, depth + 1)
+        return self._tag(argument, depth + 1)
+
+    def _scalar(self, major: int, argument: int) -> object:
         if major == _UNSIGNED:
             return argument
         if major == _NEGATIVE:
             return -1 - argument
         if major == _BYTES:
             return self._take(argument)
-        if major == _TEXT:
-            return self._text(argument)
-        return self._container(major, argument, depth + 1)
-
-    def _container(self, major: int, argument: int, depth: int) -> object:
-        if depth > MAX_DEPTH:
-            raise CborError("too-deep")
-        if major == _ARRAY:
-            return self._array(argument, depth)
-        if major == _MAP:
-            return self._map(argument, depth)
-        return self._tag(argument, depth)
+        return self._text(argument)
 
     def _initial_byte(self) -> tuple[int, int]:
         if self._at >= self._end:
@@ -237,7 +238,10 @@ class Decoder:
         # Every element takes at least one byte: a count beyond that is a lie.
         if count > self._end - self._at:
             raise CborError("too-short")
-        return [self._item(depth) for _ in range(count)]
+        elements: list[object] = []
+        for _ in range(count):
+            elements.append(self._item(depth))  # noqa: PERF401 - a comprehension is a call more
+        return elements
 
     def _map(self, count: int, depth: int) -> dict[object, object]:
         if 2 * count > self._end - self._at:
