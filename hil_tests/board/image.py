@@ -9,13 +9,15 @@ a folder with that name is complete and right. Run as a program it prints the im
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +64,11 @@ def find_or_build(progress: Report = silent) -> Image:
 
     Raises BoardMissingError where this machine cannot have it, with the line that mends it.
     """
-    provide_programs()
-    folder = micropython.cache_folder() / f"rig-{_BOARD.lower()}-{_digest()}"
-    if not folder.is_dir():
-        _build(folder, progress)
+    with _one_at_a_time():
+        provide_programs()
+        folder = micropython.cache_folder() / f"rig-{_BOARD.lower()}-{_digest()}"
+        if not folder.is_dir():
+            _build(folder, progress)
     return Image(folder / "firmware.elf", folder / "mpy-cross")
 
 
@@ -81,6 +84,20 @@ def provide_programs() -> None:
         raise BoardMissingError(str(error)) from error
 
 
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two workers of one test run must not both install and build: the second waits."""
+    folder = micropython.cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "rig.lock").open("w")
+    except OSError as error:
+        raise BoardMissingError(f"cannot write to {folder}: {error.strerror}") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _digest() -> str:
     """Names everything that the product depends on, this file's recipe included."""
     inputs = hashlib.sha256(VERSION.encode())
@@ -93,11 +110,7 @@ def _digest() -> str:
 
 def _build(folder: Path, progress: Report) -> None:
     """Builds beside `folder`, and only a finished product gets that name."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
-    except OSError as error:
-        raise BoardMissingError(f"cannot write to {folder.parent}: {error.strerror}") from error
+    work = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
         source = _fetch(work, progress)
         progress("building the cross compiler")
@@ -108,7 +121,7 @@ def _build(folder: Path, progress: Report) -> None:
         product.mkdir()
         shutil.copy2(source / f"ports/qemu/build-{_BOARD}/firmware.elf", product)
         shutil.copy2(source / "mpy-cross/build/mpy-cross", product)
-        _rename(product, folder)
+        product.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -160,15 +173,6 @@ def _make(folder: Path, settings: Sequence[str]) -> None:
     jobs = os.cpu_count() or 1
     command = ["make", "-C", str(folder), f"-j{jobs}", f"PYTHON={sys.executable}", *settings]
     _run(command, f"build {folder.name} of MicroPython {VERSION}")
-
-
-def _rename(product: Path, folder: Path) -> None:
-    try:
-        product.rename(folder)
-    except OSError:
-        # Another run was faster; the name says that it made the same thing.
-        if not folder.is_dir():
-            raise
 
 
 def _run(command: Sequence[str], aim: str) -> str:

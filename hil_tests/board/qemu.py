@@ -160,10 +160,11 @@ def _command(firmware: Path, flash: Path) -> list[str]:
 def _split(printed: str) -> Run:
     output: list[str] = []
     counts: dict[str, Count] = {}
-    for line in printed.replace("\r\n", "\n").splitlines(keepends=True):
+    # Not splitlines, which takes the mark for the end of a line.
+    for line in printed.replace("\r\n", "\n").split("\n"):
         if line.startswith(_MARK):
             name, instructions, garbage = line[1:].split()
             counts[name] = Count(int(instructions), int(garbage))
         else:
             output.append(line)
-    return Run("".join(output), counts)
+    return Run("\n".join(output), counts)

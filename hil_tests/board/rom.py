@@ -1,4 +1,4 @@
-"""Packs Python packages, compiled for the Cortex-M3, into a ROM file system for the board.
+"""Packs files into a ROM file system for the board, Python compiled for the Cortex-M3.
 
 The board runs code and reads constants in place there, as from flash. Native (viper) functions
 are the exception: MicroPython 1.25 copies them to the heap when it imports them.
@@ -8,23 +8,34 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mpremote.romfs import VfsRomWriter  # type: ignore[import-untyped]
 
 from hil_tests.board.errors import BoardError
 
 _ARCHITECTURE = "armv7m"
+_SUFFIXES = {".py", ".json"}
+
+
+def files(folder: Path, name: str, *, tests: bool = False) -> dict[str, Path]:
+    """All code and data of a folder for `pack`, under `name`; its tests only if asked for."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        wanted = tests or "tests" not in place.parts
+        if path.suffix in _SUFFIXES and wanted:
+            found[f"{name}/{place.as_posix()}"] = path
+    return found
 
 
 def pack(tree: Mapping[str, Path], mpy_cross: Path) -> bytes:
-    """The image of a file system whose top level is `tree`: names to files or folders.
+    """The image of a file system with these files: paths on the board to files here.
 
-    Python files are compiled; tests, caches and whatever else is not Python stay behind.
+    Python is compiled, everything else goes as it is.
     """
     writer = VfsRomWriter()
-    for name, path in sorted(tree.items()):
-        _add(writer, name, path, mpy_cross)
+    _add(writer, {PurePosixPath(name).parts: path for name, path in tree.items()}, mpy_cross)
     image: bytes = writer.finalise()
     return image
 
@@ -38,17 +49,16 @@ def compiled(source: Path, mpy_cross: Path, *, name: str = "") -> bytes:
     return done.stdout
 
 
-def _add(writer: VfsRomWriter, name: str, path: Path, mpy_cross: Path) -> None:
-    if path.is_dir():
+def _add(writer: VfsRomWriter, tree: Mapping[tuple[str, ...], Path], mpy_cross: Path) -> None:
+    folders: dict[str, dict[tuple[str, ...], Path]] = {}
+    for parts, path in sorted(tree.items()):
+        if len(parts) > 1:
+            folders.setdefault(parts[0], {})[parts[1:]] = path
+        elif path.suffix == ".py":
+            writer.mkfile(f"{path.stem}.mpy", compiled(path, mpy_cross))
+        else:
+            writer.mkfile(parts[0], path.read_bytes())
+    for name, inside in folders.items():
         writer.opendir(name)
-        for entry in sorted(path.iterdir()):
-            if entry.suffix == ".py" or (entry.is_dir() and _is_code(entry)):
-                _add(writer, entry.name, entry, mpy_cross)
+        _add(writer, inside, mpy_cross)
         writer.closedir()
-    else:
-        stem = name.removesuffix(".py")
-        writer.mkfile(f"{stem}.mpy", compiled(path, mpy_cross, name=name))
-
-
-def _is_code(folder: Path) -> bool:
-    return folder.name not in {"tests", "__pycache__"} and not folder.name.startswith(".")
