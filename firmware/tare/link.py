@@ -28,10 +28,14 @@ AWAKE_MS = 60_000
 _CONNECT_MS = 15_000
 _FIRST_BACKOFF_MS = 1_000
 _LAST_BACKOFF_MS = 300_000
-# A device that sleeps with unsent records tries again by itself after this.
+# A device that sleeps with unsent records tries again by itself after this; without any it asks
+# once a day whether there is a command.
 _RETRY_MS = 900_000
+_RETRIES_A_DAY = 96
 _TICK_MS = 1_000
 _MAX_INBOX = 16
+# Messages of one connection that may be nonsense before it counts as hostile.
+_MAX_IGNORED = 32
 _NONCE_SIZE = 16
 
 
@@ -53,6 +57,7 @@ class Link:
         self._stirred = asyncio.Event()
         self._called = asyncio.Event()
         self._inbox: list[bytes] = []
+        self._ignored = 0
 
     def wake(self) -> None:
         """A person did something, or there is something to send: connect or stay connected."""
@@ -72,12 +77,14 @@ class Link:
 
     async def _sleep(self, device: "Device") -> None:
         self.state = ASLEEP
+        slept = 0
         while not self._is_awake():
             self._stirred.clear()
             try:
                 await asyncio.wait_for_ms(self._stirred.wait(), _RETRY_MS)
             except asyncio.TimeoutError:
-                if device.journal.kept:
+                slept += 1
+                if device.journal.kept or slept == _RETRIES_A_DAY:
                     self.wake()
 
     def _is_awake(self) -> bool:
@@ -116,6 +123,7 @@ class Link:
         """One connection, from TCP to DISCONNECT; `LinkError` when it failed."""
         self.state = CONNECTING
         self._inbox.clear()
+        self._ignored = 0
         stream = await self._open(device)
         client = Client(stream, self._receive, self._stirred.set)
         try:
@@ -163,6 +171,10 @@ class Link:
                 self.wake()
             if outcome != IGNORED:
                 self._notice(outcome)
+                continue
+            self._ignored += 1
+            if self._ignored > _MAX_IGNORED:
+                raise LinkError("too many messages that are not the cloud's")
 
     async def _next_stir(self) -> None:
         try:
