@@ -142,7 +142,8 @@ class Link:
             return await asyncio.wait_for_ms(opening, _CONNECT_MS)
         except asyncio.TimeoutError:
             raise LinkError("connecting takes too long")
-        except OSError as failure:
+        except (OSError, ValueError) as failure:
+            # ValueError: a key or certificate that TLS cannot read.
             raise LinkError("connecting failed: %s" % failure)
 
     async def _converse(self, device: "Device", client: Client) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         async def wait_closed(self) -> None: ...
 
 
+# MicroPython's TLS says ValueError when it does not accept a certificate.
+_STREAM_ERRORS = (OSError, ValueError)
 _RESENDS = 4
 _MAX_IDENTIFIER = 0xFFFF
 
@@ -95,7 +97,7 @@ class Client:
             task.cancel()
         try:
             await asyncio.wait_for_ms(self._stream.wait_closed(), self._timeout_ms)
-        except (OSError, asyncio.TimeoutError):
+        except (OSError, ValueError, asyncio.TimeoutError):
             pass
 
     async def _exchange(self, awaited: tuple[int, int], packets: list[bytes]) -> None:
@@ -133,7 +135,7 @@ class Client:
                 await asyncio.wait_for_ms(self._stream.drain(), self._timeout_ms)
             except asyncio.TimeoutError:
                 error = LinkError("sending takes too long")
-            except OSError as failure:
+            except _STREAM_ERRORS as failure:
                 error = LinkError("sending failed: %s" % failure)
             else:
                 return
@@ -191,7 +193,7 @@ class Client:
             return await self._stream.readexactly(size)
         except EOFError:
             raise LinkError("the broker closed the connection")
-        except OSError as failure:
+        except _STREAM_ERRORS as failure:
             raise LinkError("receiving failed: %s" % failure)
 
     async def _within(

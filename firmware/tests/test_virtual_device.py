@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import random
 import re
@@ -13,14 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from cloud_agent.devices.console_client import Console
 from cloud_agent.devices.errors import ConsoleError
-from protocol import enrolment, envelope, message_types, p256, topics
+from firmware.tests.cable import Authority, reply
 from tools.virtual_device import VirtualDevice
 
 
@@ -54,53 +49,8 @@ def _await_boot(console: Console) -> dict[str, Any]:
     raise AssertionError("the device does not answer")
 
 
-def _public(private: ec.EllipticCurvePrivateKey) -> bytes:
-    form = serialization.PublicFormat.UncompressedPoint
-    return private.public_key().public_bytes(serialization.Encoding.X962, form)[1:]
-
-
-def _certificate(name: str, public: ec.EllipticCurvePublicKey) -> bytes:
-    authority = ec.generate_private_key(ec.SECP256R1())
-    builder = x509.CertificateBuilder(
-        issuer_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")]),
-        subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
-        public_key=public,
-        serial_number=x509.random_serial_number(),
-        not_valid_before=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
-        not_valid_after=dt.datetime(2045, 1, 1, tzinfo=dt.UTC),
-    )
-    uri = x509.UniformResourceIdentifier(f"spiffe://tare/device/{name}")
-    builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
-    signed = builder.sign(authority, hashes.SHA256())
-    return signed.public_bytes(serialization.Encoding.DER)
-
-
-def _reply(sealed: bytes, name: str = "") -> bytes:
-    """The cloud's answer to an enrolment request; `name` puts another one into the certificate."""
-    message = envelope.parse_sign1(sealed, message_types.MAX_ENROLMENT_SIZE)
-    request = enrolment.Request.parse(message.payload)
-    assert message.kid is not None
-    ephemeral = ec.generate_private_key(ec.SECP256R1())
-    scalar = ephemeral.private_numbers().private_value.to_bytes(32, "big")
-    shared = p256.ecdh(scalar, request.ephemeral_key)
-    key = enrolment.mac_key(shared, request.challenge, message.kid, 1)
-    tls = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + request.tls_key)
-    answer = enrolment.Answer(
-        challenge=request.challenge,
-        device_certificate=_certificate(name or topics.device_id(message.kid), tls),
-        ca_certificate=b"no broker is reached in this test",
-        command_key=_public(ec.generate_private_key(ec.SECP256R1())),
-        host="127.0.0.1",
-        port=1,
-        server_name=enrolment.SERVER_NAME,
-        time_s=1_790_000_000,
-    )
-    answer_sealed = envelope.seal_mac0(answer.TYPE, message.kid, answer.encode(), 1, key)
-    return enrolment.Reply(ephemeral_key=_public(ephemeral), answer=answer_sealed).encode()
-
-
 def _enrol(console: Console) -> str:
-    return console.enrol_finish(_reply(console.enrol_begin(secrets.token_bytes(16))))
+    return console.enrol_finish(reply(console.enrol_begin(secrets.token_bytes(16)), Authority()))
 
 
 def test_a_new_device_says_what_it_is(console: Console) -> None:
@@ -130,9 +80,9 @@ def test_enrolment_with_a_real_certificate_lasts_over_a_power_cut(
 
 
 def test_a_certificate_for_another_device_is_refused(console: Console) -> None:
-    reply = _reply(console.enrol_begin(secrets.token_bytes(16)), name="0" * 16)
+    request = console.enrol_begin(secrets.token_bytes(16))
     with pytest.raises(ConsoleError, match="another device"):
-        console.enrol_finish(reply)
+        console.enrol_finish(reply(request, Authority(), name="0" * 16))
     assert console.request("about")["enrolled"] is False
 
 
