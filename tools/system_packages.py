@@ -18,6 +18,10 @@ from tools.progress import Step
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _UPDATE = ("apt-get", "update")
 _INSTALL = ("apt-get", "install", "-y", "--no-install-recommends", "--no-upgrade")
+_LOCK_WAIT = ("-o", "DPkg::Lock::Timeout=120")
+#: Services that come with a package; they would start with the machine from now on.
+_SERVICES = {"mosquitto": "mosquitto.service"}
+_SYSTEMD = Path("/run/systemd/system")
 
 
 def install(packages: Sequence[str], *, why: str) -> None:
@@ -35,7 +39,10 @@ def install(packages: Sequence[str], *, why: str) -> None:
         raise SetupError(f'{why} is missing. Run this, then try again:\n    sudo sh -c "{line}"')
     with Step(f"Installing {', '.join(packages)} (for {why})"), _services_stay_off():
         _run([*_UPDATE])
-        _run([*_INSTALL, *packages])
+        _run([*_INSTALL, *_LOCK_WAIT, *packages])
+        for service in (_SERVICES[name] for name in packages if name in _SERVICES):
+            if _SYSTEMD.is_dir():
+                _run(["systemctl", "disable", "--quiet", service])
 
 
 def _run(command: Sequence[str]) -> None:

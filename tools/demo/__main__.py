@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -105,14 +105,15 @@ def _keep(play: Play) -> None:
     data, port = play.cloud.data, play.scale.port
     for words in (
         f"account create --data {data} --email you@example.org",
-        f"device console --port {port} button short",
+        f"device console --port {port}    # type: button short; the display shows a code",
         f"device claim CODE --data {data} --email you@example.org",
-        f"device console --port {port} sim step-on 72500",
+        f"device console --port {port}    # type: sim step-on 72500",
         f"readings list --data {data} --email you@example.org",
     ):
         screen.note(f"{TARE} {words}")
-    while True:
-        time.sleep(3600)
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -23,6 +23,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(system_packages, "_POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(system_packages, "_SYSTEMD", tmp_path / "systemd")
     return tmp_path
 
 
@@ -34,6 +35,15 @@ def test_root_installs_quietly_and_services_stay_off(root: Path) -> None:
     assert install.endswith(" mosquitto")
     assert "exit 101" in (root / "policy-seen").read_text()
     assert not (root / "policy-rc.d").exists()
+
+
+def test_a_service_does_not_start_with_the_machine_either(root: Path) -> None:
+    (root / "systemd").mkdir()
+    systemctl = root / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$*" >> {root}/services\n')
+    systemctl.chmod(0o755)
+    system_packages.install(["strace", "mosquitto"], why="the tests")
+    assert (root / "services").read_text() == "disable --quiet mosquitto.service\n"
 
 
 def test_the_policy_that_forbids_services_is_one_that_debian_obeys(root: Path) -> None:
