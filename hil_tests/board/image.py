@@ -38,12 +38,14 @@ COMPILER = "arm-none-eabi-gcc"
 EMULATOR = "qemu-system-arm"
 #: What has to be on PATH, and the Debian packages that bring it.
 _PROGRAMS = {
-    COMPILER: ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi"),
+    COMPILER: ("gcc-arm-none-eabi",),
     EMULATOR: ("qemu-system-arm",),
     "gcc": ("gcc", "libc6-dev"),
     "make": ("make",),
     "xz": ("xz-utils",),
 }
+#: The C library's headers for the board are no program: the compiler is asked whether it has them.
+_HEADERS = "libnewlib-arm-none-eabi"
 _BOARD = "MPS2_AN385"
 #: The image's banner shows a date; a fixed one (of the release) keeps two builds bit-identical.
 _SOURCE_DATE_S = "1744675200"
@@ -74,14 +76,28 @@ def find_or_build(progress: Report = silent) -> Image:
 
 def provide_programs() -> None:
     """Installs what is missing if this is root on Debian; otherwise raises BoardMissingError."""
-    missing = [name for name in _PROGRAMS if shutil.which(name) is None]
-    if not missing:
+    packages = [
+        package
+        for name, brought_by in _PROGRAMS.items()
+        if shutil.which(name) is None
+        for package in brought_by
+    ]
+    if not _has_headers():
+        packages.append(_HEADERS)
+    if not packages:
         return
-    packages = [package for name in missing for package in _PROGRAMS[name]]
     try:
         system_packages.install(packages, why="the emulated rig board")
     except SetupError as error:
         raise BoardMissingError(str(error)) from error
+
+
+def _has_headers() -> bool:
+    if shutil.which(COMPILER) is None:
+        return False
+    probe = [COMPILER, "-E", "-x", "c", "-include", "string.h", "/dev/null"]
+    done = subprocess.run(probe, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return done.returncode == 0
 
 
 @contextmanager

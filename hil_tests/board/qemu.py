@@ -40,7 +40,7 @@ sys.path.append("/rom")
 
 @dataclass(frozen=True)
 class Count:
-    """What one counted call cost (see device/rig.py)."""
+    """What one counted call cost (see device/rig.py); garbage is -1 where it was not counted."""
 
     instructions: int
     garbage_bytes: int
