@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 import tempfile
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, metavar="DIR")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal without Unicode gets question marks in place of ticks, not a crash.
+        sys.stdout.reconfigure(errors="replace")
     screen = Screen()
     with _folder(options.data) as folder, _stage(folder, screen) as play:
         started_s = time.monotonic()
