@@ -33,7 +33,9 @@ log = logging.getLogger("tare.link")
 _KEEPALIVE_S = 20
 _SILENT_S = 2.5 * _KEEPALIVE_S
 _MISC_S = 1.0
-_CONNECT_S = 10
+_CONNECT_S = 10.0
+# A broker that does not answer does not keep the server from stopping.
+_STOP_S = 2.0
 # Twice a batch: one is being stored while the next one fills.
 _QUEUE_SIZE = 400
 _MAX_UNSENT = 5000
@@ -63,6 +65,7 @@ class Link:
         self._connection: _Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
+        self._quiet = False
         self.generation = 0
 
     @property
@@ -121,7 +124,8 @@ class Link:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        if self._connection is not None:
+        if self._connection is not None and not self._quiet:
+            self._quiet = True
             await self._connection.unsubscribe()
 
     async def close(self) -> None:
@@ -181,7 +185,7 @@ class _Connection:
         self.lost = asyncio.Event()
         self.why = ""
 
-    async def open(self, host: str, port: int, context: ssl.SSLContext) -> None:
+    async def open(self, host: str, port: int, context: _NamedContext) -> None:
         """Connects and subscribes. Raises LinkError."""
         client = self._client
         client.tls_set_context(context)
@@ -191,6 +195,8 @@ class _Connection:
             # Blocks for name resolution and handshake; no one else uses the client meanwhile.
             await asyncio.to_thread(client.connect, host, port, _KEEPALIVE_S)
         except (OSError, ValueError) as error:
+            if context.last is not None:
+                context.last.close()
             raise LinkError(f"{type(error).__name__}") from error
         self._attach()
         try:
@@ -228,7 +234,7 @@ class _Connection:
             return
         self._client.unsubscribe(topics.ALL_UP)
         with contextlib.suppress(LinkError):
-            await self._until(self._ask(), "UNSUBACK", accepted=None)
+            await self._until(self._ask(), "UNSUBACK", accepted=None, wait_s=_STOP_S)
 
     async def disconnect(self) -> None:
         """Sends what waits and DISCONNECT, then closes."""
@@ -265,12 +271,17 @@ class _Connection:
         return self._answer
 
     async def _until(
-        self, asked: asyncio.Future[int], what: str, *, accepted: tuple[int, ...] | None
+        self,
+        asked: asyncio.Future[int],
+        what: str,
+        *,
+        accepted: tuple[int, ...] | None,
+        wait_s: float = _CONNECT_S,
     ) -> None:
         lost = self._loop.create_task(self.lost.wait())
         either: set[asyncio.Future[Any]] = {asked, lost}
         try:
-            await asyncio.wait(either, timeout=_CONNECT_S, return_when="FIRST_COMPLETED")
+            await asyncio.wait(either, timeout=wait_s, return_when="FIRST_COMPLETED")
         finally:
             lost.cancel()
         if not asked.done():
@@ -375,14 +386,20 @@ class _Connection:
 
 
 class _NamedContext(ssl.SSLContext):
-    """Verifies the one server name of SPEC 9.4, whatever address is connected to."""
+    """Verifies the one server name of SPEC 9.4, whatever address is connected to.
+
+    Keeps the last socket, because paho leaves it open when the handshake fails.
+    """
+
+    last: ssl.SSLSocket | None = None
 
     def wrap_socket(self, sock: socket.socket, **options: Any) -> ssl.SSLSocket:  # type: ignore[override]
         options["server_hostname"] = SERVER_NAME
-        return super().wrap_socket(sock, **options)
+        self.last = super().wrap_socket(sock, **options)
+        return self.last
 
 
-def _context(tls: TlsFiles) -> ssl.SSLContext:
+def _context(tls: TlsFiles) -> _NamedContext:
     context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(tls.ca)
