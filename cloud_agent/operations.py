@@ -51,6 +51,21 @@ async def account_show(service: Service, arguments: Arguments) -> Arguments:
     return await asyncio.to_thread(describe)
 
 
+async def account_consent(service: Service, arguments: Arguments) -> Arguments:
+    """Gives (`version`) or withdraws (no version) the consent to process health data."""
+
+    def change() -> Arguments:
+        account = _authenticated(service, arguments)
+        version = _optional_text(arguments, "version")
+        if version is None:
+            accounts.withdraw_health_consent(service, account)
+        else:
+            accounts.give_health_consent(service, account, version)
+        return {"given": version is not None}
+
+    return await asyncio.to_thread(change)
+
+
 async def account_export(service: Service, arguments: Arguments) -> Arguments:
     """Writes the export into the data folder; the caller copies it."""
 
@@ -116,6 +131,7 @@ async def frames_refused(service: Service, arguments: Arguments) -> Arguments:
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.create": account_create,
     "account.show": account_show,
+    "account.consent": account_consent,
     "account.export": account_export,
     "account.erase": account_erase,
     "erasure.status": erasure_status,

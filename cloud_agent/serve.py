@@ -23,6 +23,7 @@ from cloud_agent.devices.operations import DeviceOperations
 from cloud_agent.devices.pki import Authority
 from cloud_agent.devices.signing import CommandSigner
 from cloud_agent.errors import RefusedError
+from cloud_agent.housekeeping import keep_house
 from cloud_agent.ingest.link import Link
 from cloud_agent.ingest.pipeline import Pipeline
 from cloud_agent.ingest.tidy import tidy
@@ -181,6 +182,7 @@ class Server:
     async def _tidy(self) -> None:
         while True:
             await tidy(self.service)
+            await asyncio.to_thread(keep_house, self.service)
             await asyncio.sleep(_TIDY_EVERY_S)
 
 

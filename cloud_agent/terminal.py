@@ -37,13 +37,23 @@ DataOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _ask_email() -> str:
+    require_terminal("give the e-mail address with --email or TARE_EMAIL")
+    return input("E-mail address: ")
+
+
 EmailOption = Annotated[
     str,
     typer.Option(
         "--email",
         envvar="TARE_EMAIL",
         metavar="ADDRESS",
-        help="E-mail address of the account. Default: TARE_EMAIL.",
+        help="E-mail address of the account. Default: TARE_EMAIL, else a prompt.",
+        default_factory=_ask_email,
+        show_default=False,
+        show_envvar=False,
     ),
 ]
 PasswordFileOption = Annotated[

@@ -147,10 +147,37 @@ def has_health_consent(connection: sa.Connection, subject: bytes) -> bool:
     table = schema.consent
     query = sa.select(
         sa.exists().where(
-            table.c.subject == subject, table.c.purpose == "health", table.c.withdrawn_s.is_(None)
+            table.c.subject == subject,
+            table.c.purpose == agreements.HEALTH,
+            table.c.withdrawn_s.is_(None),
         )
     )
     return bool(connection.execute(query).scalar_one())
+
+
+def give_health_consent(service: Service, account: Account, version: str) -> None:
+    """Records the consent, unless it is given already. Raises `RefusedError` for a text that is
+    not the one in force.
+    """
+    text = agreements.accepted(agreements.HEALTH, version)
+
+    def give(connection: sa.Connection) -> None:
+        if not has_health_consent(connection, account.subject):
+            _insert_consent(connection, account.subject, text, service.now())
+
+    service.writer.call(give)
+
+
+def withdraw_health_consent(service: Service, account: Account) -> None:
+    """Ends the consent at once: from this commit on no reading of the person is stored."""
+    table = schema.consent
+    where = (
+        table.c.subject == account.subject,
+        table.c.purpose == agreements.HEALTH,
+        table.c.withdrawn_s.is_(None),
+    )
+    values = {"withdrawn_s": service.now()}
+    service.writer.call(lambda c: c.execute(table.update().where(*where).values(values)))
 
 
 def finish_openings(database: Database, vault: Vault) -> None:
@@ -211,13 +238,17 @@ def _insert(
         )
     )
     if consent is not None:
-        connection.execute(
-            schema.consent.insert().values(
-                id=secrets.token_bytes(16),
-                subject=account.subject,
-                purpose="health",
-                version=consent.version,
-                text_hash=consent.hash,
-                given_s=now_s,
-            )
+        _insert_consent(connection, account.subject, consent, now_s)
+
+
+def _insert_consent(connection: sa.Connection, subject: bytes, text: Agreement, now_s: int) -> None:
+    connection.execute(
+        schema.consent.insert().values(
+            id=secrets.token_bytes(16),
+            subject=subject,
+            purpose=agreements.HEALTH,
+            version=text.version,
+            text_hash=text.hash,
+            given_s=now_s,
         )
+    )

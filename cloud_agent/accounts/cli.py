@@ -123,12 +123,38 @@ def show(
 
 
 @app.command()
+def consent(
+    *,
+    email: EmailOption,
+    give: Annotated[
+        bool | None,
+        typer.Option(
+            "--give/--withdraw",
+            help="Consent to the processing of your health data, or withdraw the consent.",
+            show_default=False,
+        ),
+    ] = None,
+    password_file: PasswordFileOption = None,
+    data: DataOption = None,
+) -> None:
+    """Give your consent to the processing of health data, or withdraw it. Takes effect at once."""
+    version = _consent(given=give)
+    with terminal.connect(data) as client:
+        client.ask("account.consent", _login(email, password_file) | {"version": version})
+    if version is None:
+        out.print("Withdrawn: no further reading is stored. Those that are there stay until you")
+        out.print("erase the account.")
+    else:
+        out.print(f"Consent to process health data, version {version}, given.")
+
+
+@app.command()
 def export(
     *,
     email: EmailOption,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The zip file to write.")
-    ],
+    ] = Path("tare-export.zip"),
     password_file: PasswordFileOption = None,
     data: DataOption = None,
 ) -> None:
@@ -208,7 +234,9 @@ def _ask_terms() -> str:
 def _consent(*, given: bool | None) -> str | None:
     health = agreements.current(agreements.HEALTH)
     if given is None:
-        terminal.require_terminal("add --consent-health or --no-consent-health")
+        terminal.require_terminal(
+            "decide by --consent-health or --no-consent-health (`create`), --give or --withdraw"
+        )
         _show(health)
         given = terminal.confirm("Do you consent to the processing of your health data?")
     return health.version if given else None

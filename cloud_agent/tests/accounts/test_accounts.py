@@ -99,6 +99,27 @@ class TestOpening:
                 assert b"ann@example.org" not in content
                 assert b"ann canary" not in content
 
+    def test_consent_can_be_withdrawn_and_given_again_and_all_of_it_is_kept(
+        self, household: Household
+    ) -> None:
+        account = accounts.create(household.service, NEW)
+        household.clock.now_s += 10
+        accounts.withdraw_health_consent(household.service, account)
+        assert not consents(household, account.subject)
+        household.clock.now_s += 10
+        accounts.withdraw_health_consent(household.service, account)
+        with pytest.raises(RefusedError):
+            accounts.give_health_consent(household.service, account, "0")
+        accounts.give_health_consent(household.service, account, "1")
+        accounts.give_health_consent(household.service, account, "1")
+        assert consents(household, account.subject)
+        table = schema.consent
+        with household.service.database.reading() as connection:
+            rows = connection.execute(
+                sa.select(table.c.given_s, table.c.withdrawn_s).order_by(table.c.given_s)
+            ).all()
+        assert [tuple(row) for row in rows] == [(NOW_S, NOW_S + 10), (NOW_S + 20, None)]
+
     @pytest.mark.parametrize("step", ["create_owner", "confirm_credential"])
     def test_a_cut_while_opening_leaves_all_or_nothing(self, tmp_path: Path, step: str) -> None:
         root = tmp_path / "data"

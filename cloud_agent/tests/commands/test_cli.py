@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from cloud_agent.accounts import accounts
 from cloud_agent.cli import app
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.operations import OPERATIONS
@@ -127,6 +130,70 @@ def test_an_erasure_with_a_device_waits_for_it(furnished: Shell, tmp_path: Path)
     assert (erased.code, report["state"]) == (0, "awaiting-devices")
     status = furnished.tare("account", "erasure", report["request"])
     assert "will erase when it connects next" in status.out
+
+
+def test_withdrawing_the_consent_stops_storing_at_once(furnished: Shell) -> None:
+    command = ("account", "consent", "--email", "ann@example.org")
+    withdrawn = furnished.tare(*command, "--withdraw")
+    assert (withdrawn.code, withdrawn.err) == (0, "")
+    household = Household(furnished.root)
+    with household.service.database.reading() as connection:
+        [subject] = connection.exec_driver_sql("SELECT id FROM subject").scalars()
+        assert not accounts.has_health_consent(connection, subject)
+    household.close()
+    assert furnished.tare(*command, "--give").code == 0
+    assert furnished.tare(*command).code == 2
+
+
+def test_texts_are_shown_and_asked_for_at_the_keyboard(shell: Shell) -> None:
+    answers = [
+        (b"accept the terms of use, version 1? [y/N]", b"y\n"),
+        (b"consent to the processing of your health data? [y/N]", b"n\n"),
+        (b"Password:", f"{PASSWORD}\n".encode()),
+        (b"The same again:", f"{PASSWORD}\n".encode()),
+    ]
+    seen = Keyboard(shell.root, "account", "create", "--email", "ann@example.org").answer(answers)
+    assert b"Terms of use of Tare, version 1" in seen
+    assert b"Consent to the processing of health data, version 1" in seen
+    assert PASSWORD.encode() not in seen, "a password is not echoed"
+    assert b"no reading is stored" in seen
+    assert shell.tare("account", "show", "--email", "ann@example.org").code == 0
+
+
+def test_who_refuses_the_terms_has_no_account(shell: Shell) -> None:
+    keyboard = Keyboard(shell.root, "account", "create", "--email", "ann@example.org")
+    keyboard.answer([(b"[y/N]", b"n\n")], code=3)
+    assert not shell.root.exists()
+
+
+class Keyboard:
+    """Runs `tare` at a terminal, and types."""
+
+    def __init__(self, root: Path, *arguments: str) -> None:
+        self._terminal, line = pty.openpty()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TARE_")}
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "cloud_agent.cli", *arguments],
+            stdin=line,
+            stdout=line,
+            stderr=line,
+            env=environment | {"TARE_DATA": str(root), "TERM": "dumb"},
+            start_new_session=True,  # else a password is asked for at the tester's own terminal
+        )
+        os.close(line)
+
+    def answer(self, answers: list[tuple[bytes, bytes]], *, code: int = 0) -> bytes:
+        seen = b""
+        for prompt, text in answers:
+            while prompt not in seen.rpartition(b"\n")[2]:
+                seen += os.read(self._terminal, 4096)
+            os.write(self._terminal, text)
+        with contextlib.suppress(OSError):  # how Linux says that the other side has ended
+            while more := os.read(self._terminal, 4096):
+                seen += more
+        os.close(self._terminal)
+        assert self._child.wait(30) == code, seen
+        return seen
 
 
 class TestMistakes:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from cloud_agent.accounts.accounts import Account
 from cloud_agent.errors import CiphertextError, NotFoundError, UsageError
-from cloud_agent.readings import listing, store, values, zones
+from cloud_agent.housekeeping import keep_house
+from cloud_agent.readings import listing, store, trays, values, zones
 from cloud_agent.readings.listing import Reading
 from cloud_agent.readings.store import NewFrame, NewReading, Taken
 from cloud_agent.readings.values import Content
@@ -92,6 +93,32 @@ def test_a_tray_has_no_zone(household: Household, scale: Scale) -> None:
     store_one(household, scale, tray, attribution="unknown", packed=1)
     [reading] = listed(household, tray)
     assert reading.offset_s == 0
+
+
+def test_what_is_nobodys_goes_after_14_days(household: Household, scale: Scale) -> None:
+    mine = household.weigh(scale, [72_500])
+    dog = household.weigh(scale, [15_000], handle=0)
+    for signed in (mine, dog):
+        household.deliver(scale, signed)
+    household.clock.now_s += trays.KEPT_S - 1
+    keep_house(household.service)
+    assert owners_of_rows(household) == {"subject": 2, "tray": 2}
+    household.clock.now_s += 1
+    keep_house(household.service)
+    assert owners_of_rows(household) == {"subject": 2}
+    # It comes again, as radio messages do: known, settled, and not stored again.
+    household.deliver(scale, dog)
+    assert owners_of_rows(household) == {"subject": 2}
+
+
+def owners_of_rows(household: Household) -> dict[str, int]:
+    """Readings and frames by the kind of their owner."""
+    query = (
+        "SELECT kind, count(*) FROM (SELECT owner FROM reading UNION ALL SELECT owner FROM frame) "
+        "JOIN owner ON owner.id = owner GROUP BY kind"
+    )
+    with household.service.database.reading() as connection:
+        return {row[0]: row[1] for row in connection.exec_driver_sql(query)}
 
 
 def test_an_unknown_owner_stores_nothing(household: Household, scale: Scale) -> None:

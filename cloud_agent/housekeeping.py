@@ -1,0 +1,27 @@
+"""What has to be done now and then besides serving: the ends of retention periods.
+
+Blocks: call it from a thread. What fails is logged and tried again the next time.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from cloud_agent.errors import TareError
+from cloud_agent.privacy import erasure, export
+from cloud_agent.readings import trays
+
+if TYPE_CHECKING:
+    from cloud_agent.service import Service
+
+_log = logging.getLogger(__name__)
+
+
+def keep_house(service: Service) -> None:
+    """Old exports and trays go; erasures that wait for devices are carried on."""
+    for task in (export.remove_old, trays.remove_old, erasure.carry_on):
+        try:
+            task(service)
+        except (TareError, OSError) as error:
+            _log.warning("housekeeping (%s): %s", task.__module__, error)
