@@ -58,7 +58,7 @@ class TwoCopies:
     def _read(self, copy: int) -> tuple[int, bytes] | None:
         address = (self._first + copy) * flash_map.SECTOR
         header = self._flash.read(address, _HEADER_SIZE)
-        magic, kind, version, length, generation = struct.unpack(_HEADER, header)
+        magic, kind, version, length, generation = struct.unpack(_HEADER, header[:12])
         if magic != _MAGIC or kind != self._kind or length > _MAX_BODY or generation == 0:
             return None
         body = self._flash.read(address + _HEADER_SIZE, length)
