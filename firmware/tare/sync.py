@@ -5,13 +5,14 @@ sends `hello`, hands over what comes in with `receive`, and sends what `next_mes
 Rules: no reading, time or command without this connection's welcome; only an ack trims.
 """
 
-from protocol import answer, cbor, claim_code, command, cose, envelope, frame, message_types, p256
+from protocol import answer, cbor, claim_code, command, cose, envelope, frame, message_types
 from protocol import reading as reading_record
 from protocol.errors import CoseError, ProtocolError
 from tare import clock as clock_rules
 from tare import journal as journal_kinds
 from tare import version
 from tare.errors import LinkError
+from tare.signer import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class Conversation:
             message,
             message_types.COMMAND,
             identity.kid,
-            lambda digest, signature: p256.verify(identity.command_key, digest, signature),
+            lambda digest, signature: verify(identity.command_key, digest, signature),
         )
         order = command.Command.parse(message.payload)
         if not device.commands.obey(order, now_s):

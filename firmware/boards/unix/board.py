@@ -15,10 +15,10 @@ import tls
 
 from boards.unix.sensor import SimulatedSensor
 from protocol import frame
-from protocol.signer import PortableSigner
 from sim import load_cell, nor
 from tare.board import Board
 from tare.calibration import Calibration
+from tare.signer import make_signer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class UnixBoard(Board):
         return os.urandom(size)
 
     def make_signer(self, private: bytes) -> "Signer":
-        return PortableSigner(private, self.random)
+        return make_signer(private, self.random)
 
     def monotonic_ms(self) -> int:
         # ticks_ms wraps: often enough (every console poll) its difference is added up.
