@@ -25,8 +25,11 @@ class Memory:
     """Bytes in memory, erased at first."""
 
     def __init__(self, size: int, content: bytes | None = None) -> None:
-        self.data = bytearray(content) if content is not None else bytearray(b"\xff" * size)
+        self.data = bytearray(content) if content is not None else bytearray(size)
         self.size = size
+        if content is None:
+            for at in range(0, size, SECTOR):
+                self.write(at, b"\xff" * min(SECTOR, size - at))
 
     def read(self, at: int, size: int) -> bytes:
         """Return a copy of a range."""

@@ -15,7 +15,7 @@ from tare.clock import Clock
 from tare.commands import Commands
 from tare.console import Console
 from tare.display import Display
-from tare.errors import ConsoleError, EnrolmentError, JournalFullError, SensorError
+from tare.errors import ConsoleError, EnrolmentError, FlashError, JournalFullError, SensorError
 from tare.identity import Enrolment, Identity, IdentityStore
 from tare.journal import Journal
 from tare.link import Link
@@ -160,14 +160,20 @@ class App:
                 self.state.claim_epoch, handle, self.clock.epoch, self._reading(event, handle)
             )
         except JournalFullError:
-            self.display.weight(event.grams, "NOT SAVED: full")
-            self.console.log("journal full: a reading was not saved")
-            self.link.wake()
+            self._not_saved(event, "full")
+            return
+        except FlashError:
+            self._not_saved(event, "fault")
             return
         self.display.weight(event.grams, "saved")
         self.console.event("saved", {"sequence": sequence})
         if not event.moved and people.learn(self.state.people, handle, event.grams):
             self.state.save()
+        self.link.wake()
+
+    def _not_saved(self, event: scale.Event, why: str) -> None:
+        self.display.weight(event.grams, "NOT SAVED: " + why)
+        self.console.log("a reading was not saved: journal " + why)
         self.link.wake()
 
     def _reading(self, event: scale.Event, handle: int) -> list[object]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from cloud_agent.devices.console_client import Console
+from cloud_agent.devices.errors import ConsoleError
 from protocol import enrolment, envelope, message_types, p256, topics
 
 _BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -108,6 +112,23 @@ def reply(sealed: bytes, authority: Authority, *, name: str = "", port: int = 1)
     )
     sealed_answer = envelope.seal_mac0(answer.TYPE, message.kid, answer.encode(), 1, key)
     return enrolment.Reply(ephemeral_key=_public(ephemeral), answer=sealed_answer).encode()
+
+
+def await_boot(console: Console) -> dict[str, Any]:
+    """Asks until the device answers: a request sent while it boots is lost. Returns `about`."""
+    for _ in range(20):
+        try:
+            return dict(console.request("about", timeout_s=1))
+        except ConsoleError:
+            continue
+    raise AssertionError("the device does not answer")
+
+
+def enrol(console: Console, authority: Authority, port: int = 1) -> str:
+    """Enrols a device that may still boot, for a broker at this port; returns its id."""
+    await_boot(console)
+    request = console.enrol_begin(secrets.token_bytes(16))
+    return console.enrol_finish(reply(request, authority, port=port))
 
 
 def _public(private: ec.EllipticCurvePrivateKey) -> bytes:

@@ -6,7 +6,6 @@ A server that only takes the handshake and one packet stands where the broker sh
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 import socket
 import ssl
 import threading
@@ -16,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from cloud_agent.devices.console_client import Console
-from cloud_agent.devices.errors import ConsoleError
-from firmware.tests.cable import Authority, reply
+from firmware.tests.cable import Authority, enrol
 from tools.virtual_device import VirtualDevice
 
 _NOW = dt.datetime.now(dt.UTC)
@@ -94,14 +92,7 @@ def _connect(
     listener.start(folder / "server.pem", folder / "ca.pem")
     device = VirtualDevice(folder / "flash.img", options=["--fast"])
     with device, Console(device.port, timeout_s=20) as console:
-        for _ in range(20):
-            try:
-                console.request("about", timeout_s=1)
-                break
-            except ConsoleError:
-                continue
-        request = console.enrol_begin(secrets.token_bytes(16))
-        console.enrol_finish(reply(request, authority, port=listener.port))
+        enrol(console, authority, listener.port)
         for _ in range(100):
             if until():
                 break
@@ -119,6 +110,20 @@ def test_the_right_server_gets_a_connect_and_sees_the_device_certificate(
     peer = listener.peers[0]
     assert isinstance(peer, dict)
     assert peer["subjectAltName"] == (("URI", f"spiffe://tare/device/{device_id}"),)
+
+
+def test_a_server_that_never_answers_does_not_block_the_device(
+    authority: Authority, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        device = VirtualDevice(tmp_path / "flash.img", options=["--fast"])
+        with device, Console(device.port, timeout_s=20) as console:
+            enrol(console, authority, silent.getsockname()[1])
+            silent.settimeout(10)
+            connection, _ = silent.accept()
+            with connection:
+                for _ in range(10):
+                    assert console.request("about", timeout_s=1)["link"] == "connecting"
 
 
 _WRONG: dict[str, Callable[[Authority], bytes]] = {

@@ -9,13 +9,12 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cloud_agent.devices.console_client import Console
 from cloud_agent.devices.errors import ConsoleError
-from firmware.tests.cable import Authority, reply
+from firmware.tests.cable import Authority, await_boot, enrol, reply
 from tools.virtual_device import VirtualDevice
 
 
@@ -35,22 +34,8 @@ def device(flash: Path) -> Iterator[VirtualDevice]:
 @pytest.fixture
 def console(device: VirtualDevice) -> Iterator[Console]:
     with Console(device.port, timeout_s=20) as console:
-        _await_boot(console)
+        await_boot(console)
         yield console
-
-
-def _await_boot(console: Console) -> dict[str, Any]:
-    """A request sent while it boots is lost, so ask until it answers."""
-    for _ in range(20):
-        try:
-            return dict(console.request("about", timeout_s=1))
-        except ConsoleError:
-            continue
-    raise AssertionError("the device does not answer")
-
-
-def _enrol(console: Console) -> str:
-    return console.enrol_finish(reply(console.enrol_begin(secrets.token_bytes(16)), Authority()))
 
 
 def test_a_new_device_says_what_it_is(console: Console) -> None:
@@ -69,11 +54,11 @@ def test_a_new_device_says_what_it_is(console: Console) -> None:
 def test_enrolment_with_a_real_certificate_lasts_over_a_power_cut(
     device: VirtualDevice, console: Console
 ) -> None:
-    name = _enrol(console)
+    name = enrol(console, Authority())
     assert re.fullmatch("[0-9a-f]{16}", name)
     device.kill()
     device.start()
-    about = _await_boot(console)
+    about = await_boot(console)
     assert (about["id"], about["enrolled"]) == (name, True)
     with pytest.raises(ConsoleError, match="already enrolled"):
         console.enrol_begin(secrets.token_bytes(16))
@@ -89,7 +74,7 @@ def test_a_certificate_for_another_device_is_refused(console: Console) -> None:
 def test_no_secret_appears_on_the_console(
     device: VirtualDevice, console: Console, flash: Path
 ) -> None:
-    _enrol(console)
+    enrol(console, Authority())
     console.request("button", "short")
     console.request("log")
     console.listen(0.5)
@@ -133,12 +118,12 @@ def test_a_reset_goes_on_and_a_power_cut_begins_a_new_boot(
     deadline = time.monotonic() + 20
     while not device.resets and time.monotonic() < deadline:
         time.sleep(0.02)
-    _await_boot(console)
+    await_boot(console)
     assert device.resets == 1
     assert any("boot 2" in line for line in console.request("log")["lines"])
     device.kill()
     device.start()
-    _await_boot(console)
+    await_boot(console)
     assert any("boot 3" in line for line in console.request("log")["lines"])
 
 
