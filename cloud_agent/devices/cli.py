@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+import queue
+import threading
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -38,6 +40,8 @@ ConsoleRequest = Annotated[
     list[str] | None,
     typer.Argument(metavar="[VERB [ARGUMENT]...]", help="One request, such as: about"),
 ]
+
+_LISTEN_S = 0.1
 
 
 @app.command()
@@ -94,9 +98,10 @@ def list_(*, data: DataOption = None, as_json: JsonOption = False) -> None:
     if not devices:
         out.print("No device is enrolled here yet: tare device enroll --port PORT")
         return
-    table = Table(
-        "device", "model", "firmware", "state", "claim", "last hello", "settled", "orders"
-    )
+    table = Table()
+    for name in ("device", "model", "state", "claim", "last hello (UTC)", "settled", "orders"):
+        # Whoever copies an id needs all of it, also in a narrow terminal.
+        table.add_column(name, no_wrap=name == "device")
     for device in devices:
         table.add_row(*_cells(device))
     out.print(table)
@@ -116,15 +121,37 @@ def console(
     with Console(port, timeout_s=timeout_s, on_line=_print_line) as device:
         if request:
             _print_reply(device.request(request[0], *request[1:]))
+        else:
+            _converse(device)
+
+
+def _converse(device: Console) -> None:
+    """Shows what the device says while the next line is typed; ends with the input."""
+    typed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    # A thread, because neither a terminal nor a pipe can be waited for together with any port.
+    threading.Thread(target=_read_lines, args=(typed,), daemon=True).start()
+    while True:
+        device.listen(_LISTEN_S)
+        try:
+            line = typed.get_nowait()
+        except queue.Empty:
+            continue
+        if line is None:
             return
-        for line in sys.stdin:
-            _one_request(device, line.split())
+        _one_request(device, line.split())
+
+
+def _read_lines(typed: queue.SimpleQueue[str | None]) -> None:
+    # Not through sys.stdin: Python cannot end while a thread waits inside that.
+    with os.fdopen(os.dup(0), "rb", buffering=0) as stream:
+        for line in stream:
+            typed.put(line.decode(errors="replace"))
+    typed.put(None)
 
 
 def _one_request(device: Console, words: list[str]) -> None:
     """In a conversation the device's complaint is an answer, not the end."""
     if not words:
-        device.listen(0.2)
         return
     try:
         _print_reply(device.request(words[0], *words[1:]))
@@ -142,11 +169,10 @@ def _print_reply(reply: Any) -> None:
 
 def _cells(device: dict[str, Any]) -> list[str]:
     hello_s = device["hello_s"]
-    hello = datetime.fromtimestamp(hello_s, UTC).strftime("%Y-%m-%d %H:%M UTC") if hello_s else "-"
+    hello = datetime.fromtimestamp(hello_s, UTC).strftime("%Y-%m-%d %H:%M") if hello_s else "-"
     return [
         device["id"],
         device["model"],
-        device["firmware"],
         device["state"],
         str(device["claim_epoch"] or "-"),
         hello,
