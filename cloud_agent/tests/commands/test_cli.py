@@ -328,3 +328,11 @@ def test_help_names_the_exit_codes(shell: Shell) -> None:
     assert ran.code == 0
     for text in ("0 done", "1 failed", "2 wrong usage", "3 refused", "4 the data folder"):
         assert text in " ".join(ran.out.split())
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    every = commands(typer.main.get_command(app))
+    leaves = [path for path in every if not any(other[:-1] == path for other in every)]
+    assert len(leaves) > 12
+    assert [path for path in leaves if f"`tare {' '.join(path)}`" not in readme] == []
