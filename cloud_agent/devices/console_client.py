@@ -175,8 +175,8 @@ class Console:
 
     def _write(self, data: bytes) -> None:
         try:
+            # No flush: it waits without end for a port that takes nothing, and fails in its own way.
             self._serial.write(data)
-            self._serial.flush()
         except OSError as error:
             raise PortError("the serial port went away") from error
 
