@@ -58,6 +58,10 @@ class Terminal:
         """Presses Ctrl-C."""
         os.write(self._master, b"\x03")
 
+    def end_input(self) -> None:
+        """Presses Ctrl-D."""
+        os.write(self._master, b"\x04")
+
     def expect(self, pattern: str, timeout_s: float) -> re.Match[str]:
         """Waits for text that was not looked at before. Raises RigTimeoutError."""
         deadline_s = time.monotonic() + timeout_s
