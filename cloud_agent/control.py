@@ -34,6 +34,11 @@ _MAX_LINE: Final = 16 * 1024 * 1024  # ten years of readings as one answer
 _CONNECT_TIMEOUT_S: Final = 5.0
 # The kernel's limit for the path of a Unix socket is 108 bytes with the closing zero.
 _MAX_SOCKET_PATH: Final = 100
+# From Python 3.13 on asyncio removes the socket by the address that it was bound to, which for
+# a deep folder is not the file's path.
+_OURS_TO_REMOVE: Final[dict[str, Any]] = (
+    {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+)
 
 
 async def dispatch(
@@ -67,7 +72,7 @@ class ControlServer:
                 bound.bind(address)
                 path.chmod(PRIVATE_FILE_MODE)
                 self._server = await asyncio.start_unix_server(
-                    self._accept, sock=bound, limit=_MAX_LINE
+                    self._accept, sock=bound, limit=_MAX_LINE, **_OURS_TO_REMOVE
                 )
             except BaseException:
                 bound.close()

@@ -6,6 +6,7 @@ under a key of this one request, which is destroyed when the proof is done.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -119,31 +120,37 @@ def path_of(service: Service, request: bytes) -> Path:
 def endings_of(connection: sa.Connection, account: bytes, subject: bytes) -> tuple[Ending, ...]:
     """What the claims of an account, and the person's handles on others' devices, come to."""
     claim, handle = schema.claim, schema.person_handle
-    own = set()
-    live = set()
-    for row in connection.execute(sa.select(claim)):
-        if row.account == account:
-            own.add((row.device, row.epoch))
-        if row.until_s is None:
-            live.add((row.device, row.epoch))
-    mine: dict[tuple[str, int], list[int]] = {}
-    others: set[tuple[str, int]] = set()
-    for row in connection.execute(sa.select(handle)):
-        key = (row.device, row.epoch)
-        if row.subject == subject:
-            mine.setdefault(key, []).append(row.handle)
-        else:
-            others.add(key)
+    own = _places(connection, claim, claim.c.account == account)
+    mine: dict[_Place, list[int]] = {}
+    for row in connection.execute(sa.select(handle).where(handle.c.subject == subject)):
+        mine.setdefault((row.device, row.epoch), []).append(row.handle)
+    involved = sorted(own | mine.keys())
+    live = _places(connection, claim, claim.c.until_s.is_(None), among=involved)
+    shared = _places(connection, handle, handle.c.subject != subject, among=involved)
     endings = []
-    for device, epoch in sorted(own | mine.keys()):
-        key = (device, epoch)
-        if key in own and key not in others:
-            endings.append(Ending(device, epoch, None, key in live))
-        else:
+    for place in involved:
+        handles = None
+        if place not in own or place in shared:
             # The claimant's tray (handle 0) goes too; what others of the household have stays.
-            handles = ([0] if key in own else []) + sorted(mine.get(key, ()))
-            endings.append(Ending(device, epoch, tuple(handles), key in live))
+            handles = tuple([0] if place in own else []) + tuple(sorted(mine.get(place, ())))
+        endings.append(Ending(*place, handles, place in live))
     return tuple(endings)
+
+
+_Place = tuple[str, int]  # device, claim epoch
+
+
+def _places(
+    connection: sa.Connection,
+    table: sa.Table,
+    where: sa.ColumnElement[bool],
+    *,
+    among: Sequence[_Place] | None = None,
+) -> set[_Place]:
+    query = sa.select(table.c.device, table.c.epoch).where(where)
+    if among is not None:
+        query = query.where(sa.tuple_(table.c.device, table.c.epoch).in_(among))
+    return {(row.device, row.epoch) for row in connection.execute(query)}
 
 
 def _identity(service: Service, account: Account, *, exported: bool) -> list[Pattern]:
