@@ -175,7 +175,7 @@ class Console:
 
     def _write(self, data: bytes) -> None:
         try:
-            # No flush: it waits without end for a port that takes nothing, and fails in its own way.
+            # No flush: it waits without end for a port that takes nothing.
             self._serial.write(data)
         except OSError as error:
             raise PortError("the serial port went away") from error

@@ -24,6 +24,7 @@ from cloud_agent.ingest.link import Delivery, Link
 from cloud_agent.ingest.verify import Reason, Refused, Verified, verify
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
+from protocol import topics
 
 log = logging.getLogger("tare.ingest")
 
@@ -118,7 +119,7 @@ class Pipeline:
                     if done.greeted is not None:
                         nonces[done.device] = done.greeted
                     continue
-                outcome = Refused(Reason.INTERNAL)  # noqa: PLW2901 - it became one
+                outcome = Refused(Reason.INTERNAL, topics.kid_of(outcome.device))  # noqa: PLW2901
             self._note_refused(connection, delivery, outcome)
         return handled
 

@@ -60,13 +60,14 @@ class ServerProcess:
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
-        self._end()
+        self.ended()
 
     def stop(self) -> int:
         os.kill(self.pid, signal.SIGTERM)
-        return self._end()
+        return self.ended()
 
-    def _end(self) -> int:
+    def ended(self) -> int:
+        """Waits for the end that someone else has asked for; the exit code."""
         code = self.process.wait(_START_S)
         if self.process.stdout is not None:
             self.process.stdout.close()
