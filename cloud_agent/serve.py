@@ -73,11 +73,14 @@ async def _run(options: Options) -> None:
 class Server:
     """Everything that runs. Use `async with Server.running(options) as server`."""
 
-    def __init__(self, service: Service, authority: Authority, endpoint: Endpoint) -> None:
+    def __init__(
+        self, service: Service, authority: Authority, endpoint: Endpoint, *, ours: bool
+    ) -> None:
+        """`ours`: the broker is our child, on this machine; else it is where devices find it."""
         self.service: Final = service
         self.endpoint: Final = endpoint
         self.broker: BrokerProcess | None = None
-        host = reachable(endpoint.bind)
+        host = reachable(endpoint.bind) if ours else endpoint.host
         self.link: Final = Link(host=host, port=endpoint.port, tls=authority.agent_files)
         self.pipeline: Final = Pipeline(service, self.link, CommandSigner(authority.command_key))
         self._authority = authority
@@ -95,14 +98,15 @@ class Server:
             stack.callback(service.close)
             service.bind_loop()
             authority = await asyncio.to_thread(Authority.open, service.folder.ca)
+            ours = options.broker != "none"
             endpoint = settle_endpoint(
                 service.folder.broker,
                 bind=options.bind,
                 host=options.host,
                 port=options.port,
-                ours=options.broker != "none",
+                ours=ours,
             )
-            server = cls(service, authority, endpoint)
+            server = cls(service, authority, endpoint, ours=ours)
             await server._start(options.broker, stack)
             yield server
 

@@ -111,6 +111,24 @@ class _GuardedReader(ReaderAdapter):  # type: ignore[misc]
         self._reader.feed_eof()
 
 
+class _PatientWriter(StreamWriterAdapter):  # type: ignore[misc]
+    """What aMQTT writes to: waits for a slow reader, and cuts off one that has stopped reading."""
+
+    def __init__(self, writer: asyncio.StreamWriter, stalled_s: float) -> None:
+        super().__init__(writer)
+        self._stream = writer
+        self._stalled_s = stalled_s
+
+    async def drain(self) -> None:
+        """As aMQTT wants it: returns when there is room again. Raises ConnectionError."""
+        try:
+            await asyncio.wait_for(super().drain(), self._stalled_s)
+        except TimeoutError as error:
+            log.warning("connection closed: it takes nothing")
+            self._stream.transport.abort()
+            raise ConnectionResetError("stalled") from error
+
+
 class _Server:
     """Accepts TLS connections and hands them to aMQTT, one for each certificate."""
 
@@ -176,7 +194,8 @@ class _Server:
                 del self._open[peer.name]
         self._open[peer.name] = (writer, task)
         try:
-            await self._broker.external_connected(reader, StreamWriterAdapter(writer), "default")
+            patient = _PatientWriter(writer, self._settings.stalled_s)
+            await self._broker.external_connected(reader, patient, "default")
         finally:
             if self._open.get(peer.name) == (writer, task):
                 del self._open[peer.name]
@@ -223,7 +242,8 @@ def main() -> None:
     with open(0, "rb", buffering=0, closefd=False) as standard_input:
         settings = EmbeddedSettings(**json.loads(standard_input.readline()))
     die_with_parent(settings.parent)
-    resource.setrlimit(resource.RLIMIT_AS, (settings.memory_limit, settings.memory_limit))
+    if sys.platform == "linux":  # others do not enforce it, or refuse to set it
+        resource.setrlimit(resource.RLIMIT_AS, (settings.memory_limit, settings.memory_limit))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # aMQTT logs topics, client ids and, at debug, whole packets.
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)

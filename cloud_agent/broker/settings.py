@@ -40,6 +40,8 @@ class EmbeddedSettings:
     # Measured: 34 MiB of address space when idle. The rest is for bursts, and for systems that map
     # more beforehand.
     memory_limit: int = 768 * 1024 * 1024
+    # Who takes nothing for so long is cut off: what waits for it is kept in memory.
+    stalled_s: float = 20.0
 
     def line(self) -> bytes:
         """The line that goes to the child's standard input."""

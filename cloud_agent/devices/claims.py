@@ -13,7 +13,7 @@ from cloud_agent.devices.errors import ClaimError
 from cloud_agent.readings.store import create_tray
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
-from protocol import claim_code, command, frame, topics
+from protocol import cbor, claim_code, command, frame, topics
 from protocol.errors import MessageError
 
 _MOST_ATTEMPTS = 5
@@ -103,15 +103,14 @@ def current_epoch(connection: sa.Connection, device: str) -> int:
 
 
 def end_refused(connection: sa.Connection, device: str, order: int, now_s: int) -> None:
-    """Ends a claim that the device has refused to obey: it belongs to someone else."""
-    query = sa.select(schema.command_outbox.c.placed_s).where(schema.command_outbox.c.id == order)
-    placed_s = connection.execute(query).scalar_one()
+    """Ends the claim that the device has refused to obey in this order: it belongs to another."""
+    outbox_row = schema.command_outbox
+    query = sa.select(outbox_row.c.arguments).where(outbox_row.c.id == order)
+    arguments = cbor.decode(connection.execute(query).scalar_one())
+    epoch = arguments[0] if isinstance(arguments, list) and arguments else 0
     table = schema.claim
-    connection.execute(
-        table.update()
-        .where(table.c.device == device, table.c.until_s.is_(None), table.c.from_s == placed_s)
-        .values(until_s=now_s)
-    )
+    where = (table.c.device == device, table.c.epoch == epoch, table.c.until_s.is_(None))
+    connection.execute(table.update().where(*where).values(until_s=now_s))
 
 
 def _device_of(connection: sa.Connection, code: bytes, now_s: int) -> str | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +106,15 @@ def broker(
     loop_thread.run(running.process.stop())
 
 
-def start_broker(kind: str, folder: Path, loop_thread: LoopThread) -> RunningBroker:
+def start_broker(kind: str, folder: Path, loop_thread: LoopThread, **changed: Any) -> RunningBroker:
+    """`changed`: settings of the embedded broker that the test wants otherwise."""
     authority = Authority.open(folder / "ca")
     endpoint = settle_endpoint(folder / "broker")
     running = RunningBroker(folder, authority, endpoint)
     launch = launch_for(kind, folder / "broker", endpoint, authority.server_files)
+    if changed:
+        settings = json.loads(launch.first_line) | changed
+        launch = replace(launch, first_line=json.dumps(settings).encode() + b"\n")
     running.process = BrokerProcess(launch, endpoint)
     loop_thread.run(running.process.start())
     return running

@@ -314,3 +314,27 @@ def test_embedded_broker_has_a_memory_limit(broker: RunningBroker) -> None:
     limits = Path(f"/proc/{broker.process.pid}/limits").read_text().splitlines()
     (line,) = (line for line in limits if line.startswith("Max address space"))
     assert int(line.split()[3]) == 768 * 1024 * 1024
+
+
+def test_embedded_broker_cuts_off_who_takes_nothing(
+    tmp_path: Path, loop_thread: LoopThread
+) -> None:
+    """What waits for a device that has stopped reading would fill the memory."""
+    running = start_broker("embedded", tmp_path, loop_thread, stalled_s=0.5)
+    try:
+        agent = connect(running.port, running.authority.agent_files, AGENT_NAME)
+        device = connect(running.port, running.device(DEVICE_A), DEVICE_A)
+        device.subscribe(DOWN_A)
+        payload = bytes(4000)
+        for _ in range(5000):  # more than the kernel's buffers hold
+            agent.send(publish_packet(DOWN_A, payload))
+        time.sleep(1.5)
+        assert device.is_closed()
+        other = connect(running.port, running.device(DEVICE_B), DEVICE_B)
+        agent.subscribe("tare/1/+/up", qos=1)
+        other.publish(UP_B, b"unharmed")
+        assert agent.message() == Message(UP_B, b"unharmed", 1, retained=False)
+        for wire in (agent, device, other):
+            wire.close()
+    finally:
+        loop_thread.run(running.process.stop())
