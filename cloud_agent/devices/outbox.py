@@ -19,6 +19,8 @@ _rendered = schema.command_rendered
 # Long enough for a device that dozes off between the order and its obeying; each hello renews it.
 _LIFE_S = 3600
 _MOST_AT_ONCE = 16
+# More than one device is ever given, so that the clock's floor stays ahead of what was given.
+_COUNTERS_A_SECOND = 1024
 
 _DONE = (frame.OUTCOME_DONE, frame.OUTCOME_DONE_ALREADY)
 
@@ -63,7 +65,9 @@ def render(
     """Signs every waiting order of the device under a new counter, oldest first.
 
     `obeyed`: the last counter that the device says it obeyed. It may be beyond ours when the
-    database was restored; a counter that is not beyond it would be ignored for ever.
+    database was restored; a counter that is not beyond it would be ignored for ever. Nor may a
+    counter of before the restore be given to another order: a receipt that is still on its way
+    would close it, though it never reached the device. So counters keep up with the clock.
     """
     query = (
         sa.select(_table.c.id, _table.c.verb, _table.c.arguments)
@@ -74,7 +78,7 @@ def render(
     waiting = connection.execute(query).all()
     if not waiting:
         return []
-    counter = max(_counter(connection, device), obeyed)
+    counter = max(_counter(connection, device), obeyed, now_s * _COUNTERS_A_SECOND)
     messages = []
     for row in waiting:
         counter += 1

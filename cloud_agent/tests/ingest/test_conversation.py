@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -299,12 +300,33 @@ def test_order_is_repeated_until_its_receipt_comes(
 
 def test_counter_goes_beyond_what_the_device_obeyed(cloud: ServerThread, claimed: Device) -> None:
     """After a restored database the cloud's own counter may be behind."""
-    claimed.obeyed = 5000
+    claimed.obeyed = 2**50
     service = cloud.server.service
     order = command.People([command.Person(1, 1, 0)])
     service.writer.call(lambda c: outbox.place(c, claimed.id, order, service.now()))
     claimed.hello()
-    assert _order(claimed).counter == 5001
+    assert _order(claimed).counter == 2**50 + 1
+
+
+def test_no_counter_of_before_a_restore_is_given_again(
+    cloud: ServerThread, claimed: Device
+) -> None:
+    """A receipt that was on its way would close another order, which was never obeyed."""
+    service = cloud.server.service
+    order = command.People([command.Person(1, 1, 0)])
+    service.writer.call(lambda c: outbox.place(c, claimed.id, order, service.now()))
+    claimed.hello()
+    before = _order(claimed).counter
+
+    def forget(connection: sa.Connection) -> None:
+        rendered = schema.command_rendered
+        connection.execute(rendered.delete().where(rendered.c.device == claimed.id))
+        connection.execute(schema.device.update().values(command_counter=0))
+
+    service.writer.call(forget)
+    time.sleep(1.1)
+    claimed.hello()
+    assert _order(claimed).counter > before
 
 
 def _order(device: Device) -> command.Command:
