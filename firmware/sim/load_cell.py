@@ -2,7 +2,7 @@
 
 Step-on: a ramp, then a damped bounce, then the sway of quiet standing (0.16 kg peak to peak in
 2 s, median of recorded adults), then step-off. Or a recorded trace. Sensor noise 1 g, slow drift of
-the zero, 24-bit saturation. `random` gives integers; touches nothing else.
+the zero, 24-bit saturation. `random(n)` gives n random bytes; touches nothing else.
 """
 
 import math
@@ -45,7 +45,7 @@ class Sway:
 class LoadCell:
     """Turns weights into counts; keeps the drift of the zero between weigh-ins."""
 
-    def __init__(self, random: "Callable[[int], int]") -> None:
+    def __init__(self, random: "Callable[[int], bytes]") -> None:
         self._random = random
         self._zero_g = 0.0
         self._sway = Sway(self._normal)
@@ -87,5 +87,6 @@ class LoadCell:
 
     def _normal(self) -> float:
         """Nearly normal: the sum of twelve uniform numbers has variance 1."""
-        total = sum(self._random(1 << 16) for _ in range(12))
+        raw = self._random(24)
+        total = sum(raw[place] << 8 | raw[place + 1] for place in range(0, 24, 2))
         return total / (1 << 16) - 6.0

@@ -17,6 +17,10 @@ TIMEOUT_S = 200
 _SIZE = (flash_map.JOURNAL_FIRST + flash_map.JOURNAL_COUNT) * flash_map.SECTOR
 
 
+def _random_bytes(size):
+    return bytes(random.randrange(256) for _ in range(size))
+
+
 class _MemoryBoard(Board):
     model = "memory"
     calibration = Calibration(ZERO_COUNTS, COUNTS_PER_KG)
@@ -56,7 +60,7 @@ class _Bench:
     def __init__(self, flash=None, *, claimed=True):
         self.board = _MemoryBoard(flash or Nor(Memory(_SIZE)))
         self.app = App(self.board)
-        self._cell = LoadCell(random.randrange)
+        self._cell = LoadCell(_random_bytes)
         if claimed and not self.app.state.claim_epoch:
             self.app.state.claim_epoch = 3
             self.app.state.people = [Person(5, 1, 72_000)]

@@ -14,6 +14,10 @@ TIMEOUT_S = 120
 _CALIBRATION = Calibration(ZERO_COUNTS, COUNTS_PER_KG)
 
 
+def _random_bytes(size):
+    return bytes(random.randrange(256) for _ in range(size))
+
+
 def _run(weights, device=None):
     """All events with the number of their sample."""
     device = device or scale.Scale()
@@ -74,8 +78,9 @@ def test_recorded_people_lock_within_4_s_and_100_g():
 
 def test_simulated_people_give_one_reading_each():
     random.seed(7)
-    cell = LoadCell(random.randrange)
+    cell = LoadCell(_random_bytes)
     device = scale.Scale()
+    late = 0
     for number in range(40):
         grams = 20_000 + 2_000 * number
         samples = list(cell.empty(1.5)) + list(cell.stand(grams))
@@ -90,12 +95,13 @@ def test_simulated_people_give_one_reading_each():
         assert lock.final
         assert not lock.moved
         assert lock.grams % 50 == 0
-        assert at <= 15 + 40, number
+        late += at > 15 + 40
+    assert late <= 2, "95 % within 4 s"
 
 
 def test_stepping_on_at_once_after_waking_is_corrected_at_step_off():
     random.seed(3)
-    cell = LoadCell(random.randrange)
+    cell = LoadCell(_random_bytes)
     # The stored zero is 600 g off, and nobody saw the empty plate before.
     samples = [grams + 600 for grams in _grams(list(cell.stand(70_000)) + list(cell.empty(2)))]
     locks = _locks(_run(samples))
@@ -107,7 +113,7 @@ def test_stepping_on_at_once_after_waking_is_corrected_at_step_off():
 
 def test_a_right_zero_is_not_corrected():
     random.seed(4)
-    cell = LoadCell(random.randrange)
+    cell = LoadCell(_random_bytes)
     locks = _locks(_run(_grams(list(cell.stand(70_000)) + list(cell.empty(2)))))
     assert len(locks) == 2
     assert not locks[1][1].corrected
@@ -163,7 +169,7 @@ def test_the_ends_of_the_converter_are_no_weight():
 
 def test_the_sway_of_the_simulator_is_that_of_people():
     random.seed(1)
-    cell = LoadCell(random.randrange)
+    cell = LoadCell(_random_bytes)
     spans = []
     for _ in range(30):
         weights = _grams(list(cell.stand(75_000, 8.0)))[40:80]
