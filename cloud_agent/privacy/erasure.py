@@ -67,7 +67,7 @@ def status(service: Service, request: bytes, *, given: tuple[Path, ...] = ()) ->
             _carry_out(service, request)
         _announce(service, request)
     report = proof.read(service.database, request)
-    if report.state == "awaiting-devices" and report.devices_confirmed:
+    if report.state in {"awaiting-devices", "failed"} and report.devices_confirmed:
         _close(service, request, given)
         report = proof.read(service.database, request)
     return report
@@ -114,11 +114,15 @@ def _begin(service: Service, account: Account, given: tuple[Path, ...]) -> bytes
         connection.execute(erasure.insert().values(id=request, state="running", requested_s=now_s))
 
     service.writer.call(mark)
-    collected = plan.collect(service, account, given)
-    before = proof.look_before(service.folder, collected)
-    service.writer.call(lambda c: proof.note_before(c, request, before))
-    plan.save(service, request, replace(collected, found_before=before.found))
-    service.ledger.append(_ledger_entries(request, collected, now_s))
+    try:
+        collected = plan.collect(service, account, given)
+        before = proof.look_before(service.folder, collected)
+        service.writer.call(lambda c: proof.note_before(c, request, before))
+        plan.save(service, request, collected)
+        service.ledger.append(_ledger_entries(request, collected, now_s))
+    except BaseException:
+        _drop_abandoned(service)  # nothing has happened: the account is as before
+        raise
     return request
 
 
@@ -217,9 +221,12 @@ def _announce(service: Service, request: bytes) -> None:
 def _close(service: Service, request: bytes, given: tuple[Path, ...]) -> None:
     """Step 6: the last scan, then the end of the plan and its key."""
     todo = plan.load(service, request)
-    todo = replace(todo, given=tuple(dict.fromkeys((*todo.given, *given))))
+    if not set(given) <= set(todo.given):
+        # Kept: what was dirty once must be looked at again before the erasure counts as proven.
+        todo = replace(todo, given=tuple(dict.fromkeys((*todo.given, *given))))
+        plan.save(service, request, todo)
     last = proof.look_last(service.folder, service.database, todo)
-    service.writer.call(lambda c: proof.note_last(c, request, last, todo.given, service.now()))
+    service.writer.call(lambda c: proof.note_last(c, request, last, service.now()))
     if last.clean:
         _forget_plan(service, request)
 

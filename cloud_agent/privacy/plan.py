@@ -64,11 +64,10 @@ class Plan:
     exports: tuple[str, ...]
     patterns: tuple[Pattern, ...]
     given: tuple[Path, ...]
-    found_before: dict[str, int]  # label -> places, in the data folder and the given files
 
 
 def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan:
-    """The plan for one account, without the scan before. Changes nothing."""
+    """The plan for one account. Changes nothing."""
     with service.database.reading() as connection:
         trays = tuple(
             connection.execute(
@@ -92,7 +91,7 @@ def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan
         *_keys(service, person),
         *samples,
     )
-    return Plan(person, endings, exports, patterns, given, {})
+    return Plan(person, endings, exports, patterns, given)
 
 
 def save(service: Service, request: bytes, plan: Plan) -> None:
@@ -255,7 +254,6 @@ def _encode(plan: Plan) -> bytes:
             list(plan.exports),
             [[p.label, p.data, p.home] for p in plan.patterns],
             [str(path) for path in plan.given],
-            [[label, count] for label, count in plan.found_before.items()],
         ]
     )
 
@@ -264,7 +262,7 @@ def _decode(plaintext: bytes) -> Plan:
     item: Any = cbor.decode(plaintext)
     if item[0] != _VERSION:
         raise CiphertextError("the plan of this erasure was made by another version of Tare")
-    _, (accounts_, owners), endings, exports, patterns, given, before = item
+    _, (accounts_, owners), endings, exports, patterns, given = item
     return Plan(
         person=Person(tuple(accounts_), tuple(owners)),
         endings=tuple(
@@ -274,5 +272,4 @@ def _decode(plaintext: bytes) -> Plan:
         exports=tuple(exports),
         patterns=tuple(Pattern(*pattern) for pattern in patterns),
         given=tuple(map(Path, given)),
-        found_before=dict(before),
     )

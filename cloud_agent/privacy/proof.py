@@ -29,9 +29,8 @@ NOT_VERIFIED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The scan before: places by label, places by file, and controls that failed."""
+    """The scan before: places by file, and controls that failed."""
 
-    found: dict[str, int]
     by_file: dict[str, int]
     missing: list[str]
     patterns: int
@@ -44,6 +43,7 @@ class After:
     by_file: dict[str, int]
     by_label: dict[str, int]
     rows: dict[str, int]
+    given: tuple[str, ...] = ()  # names of the given files that were there to be scanned
 
     @property
     def clean(self) -> bool:
@@ -86,11 +86,8 @@ def look_before(folder: DataFolder, todo: Plan) -> Before:
     """Scans everything before the erasure, and checks that each pattern is where it belongs."""
     own = scan(files_below(folder.root), todo.patterns)
     given = scan(todo.given, todo.patterns)
-    found: dict[str, int] = {}
-    for hit in (*own, *given):
-        found[hit.label] = found.get(hit.label, 0) + hit.count
     missing = [p.label for p in todo.patterns if not _is_at_home(folder, p, own)]
-    return Before(found, _by_file(folder, (*own, *given)), missing, len(todo.patterns))
+    return Before(_by_file(folder, (*own, *given)), missing, len(todo.patterns))
 
 
 def look_after(folder: DataFolder, database: Database, todo: Plan) -> After:
@@ -104,13 +101,14 @@ def look_last(folder: DataFolder, database: Database, todo: Plan) -> After:
 
 
 def _look(folder: DataFolder, database: Database, todo: Plan, given: Sequence[Path]) -> After:
-    hits = scan((*files_below(folder.root), *given), todo.patterns)
+    present = [path for path in given if path.is_file()]
+    hits = scan((*files_below(folder.root), *present), todo.patterns)
     by_label: dict[str, int] = {}
     for hit in hits:
         by_label[hit.label] = by_label.get(hit.label, 0) + hit.count
     with database.reading() as connection:
         rows = catalogue.remaining_rows(connection, schema.metadata, todo.person)
-    return After(_by_file(folder, hits), by_label, rows)
+    return After(_by_file(folder, hits), by_label, rows, tuple(path.name for path in present))
 
 
 def note_before(connection: sa.Connection, request: bytes, before: Before) -> None:
@@ -141,13 +139,10 @@ def note_after(
     _note(connection, request, columns, **_counts(after), rows_erased=erased)
 
 
-def note_last(
-    connection: sa.Connection, request: bytes, last: After, given: Sequence[Path], now_s: int
-) -> None:
+def note_last(connection: sa.Connection, request: bytes, last: After, now_s: int) -> None:
     """Keeps the counts of the last scan; only a clean one closes the erasure."""
     columns = {"state": "proven", "closed_s": now_s} if last.clean else {"state": "failed"}
-    names = [path.name for path in given]
-    _note(connection, request, columns, **_counts(last), scanned_last=names)
+    _note(connection, request, columns, **_counts(last), scanned_last=list(last.given))
 
 
 def read(database: Database, request: bytes) -> Report:

@@ -179,6 +179,9 @@ class TestDevices:
         dirty = erasure.status(home.service, request)
         assert dirty.state == "failed"
         assert dirty.found_after == {"flash.img": 1}
+        flash.write_bytes(b"\xff" * 10_000)
+        mended = erasure.status(home.service, request)
+        assert (mended.state, mended.scanned_last) == ("proven", ["flash.img"])
 
     def test_a_clean_flash_image_is_named_in_the_receipt(self, home: Home, tmp_path: Path) -> None:
         flash = tmp_path / "flash.img"
@@ -187,6 +190,24 @@ class TestDevices:
         home.household.confirm_orders(home.scale)
         closed = erasure.status(home.service, bytes.fromhex(report.request), given=(flash,))
         assert (closed.state, closed.scanned_last) == ("proven", ["flash.img"])
+
+    def test_a_dirty_one_is_not_forgotten(self, home: Home, tmp_path: Path) -> None:
+        flash = tmp_path / "flash.img"
+        flash.write_bytes(b"of ann.canary@example.org")
+        request = bytes.fromhex(home.erase().request)
+        home.household.confirm_orders(home.scale)
+        assert erasure.status(home.service, request, given=(flash,)).state == "failed"
+        assert erasure.status(home.service, request).state == "failed"
+
+    def test_one_that_is_not_there_is_not_named_as_scanned(
+        self, home: Home, tmp_path: Path
+    ) -> None:
+        gone = tmp_path / "gone.img"
+        gone.write_bytes(b"\xff")
+        request = bytes.fromhex(home.erase(gone).request)
+        gone.unlink()
+        home.household.confirm_orders(home.scale)
+        assert erasure.status(home.service, request).scanned_last == []
 
     def test_a_device_that_was_sold_is_left_to_its_new_owner(self, home: Home) -> None:
         claim = schema.claim
@@ -281,6 +302,23 @@ def test_a_file_with_the_address_that_nobody_knew_of_is_found(home: Home) -> Non
     report = home.erase()
     assert report.state == "failed"
     assert report.found_after == {"broker/forgotten.log": 1}
+
+
+def test_when_it_cannot_begin_nothing_has_happened(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise LedgerError("the ledger cannot be written: no space left on device")
+
+    monkeypatch.setattr(home.service.ledger, "append", full)
+    with pytest.raises(LedgerError):
+        home.erase()
+    monkeypatch.undo()
+    assert accounts.authenticate(home.service, "ann.canary@example.org", PASSWORD) == home.ann
+    assert len(home.values(home.ann)) == 12
+    assert list(home.service.folder.erasures.iterdir()) == []
+    assert home.erase().state == "awaiting-devices"
+    assert_gone(home.root, home.patterns)
 
 
 def test_an_unknown_number_is_not_found(home: Home) -> None:
