@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from cloud_agent.accounts.accounts import Account
 from cloud_agent.devices import outbox
 from cloud_agent.devices.errors import ClaimError
+from cloud_agent.privacy.ledger import Tombstone
 from cloud_agent.readings.store import create_tray
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
@@ -74,13 +75,34 @@ class Claims:
             )
         if _open_claim(connection, device):
             raise ClaimError("this device belongs to an account; it must be released first")
-        epoch = _next_epoch(connection, device)
+        epoch = self._next_epoch(connection, device)
         tray = create_tray(connection, self._service.vault)
         claimed = Claimed(device, epoch)
         _insert(connection, claimed, account, tray, now_s)
         order = command.Claim(epoch, [command.Person(_FIRST_HANDLE, _FIRST_SLOT, 0)])
         outbox.place(connection, device, order, now_s)
         return claimed
+
+    def _next_epoch(self, connection: sa.Connection, device: str) -> int:
+        """A number that no claim of this device had, also not before a database was restored:
+        beyond what the device has told us, and beyond what the ledger says was erased. Else the
+        tombstones of the last owner would swallow the readings of the next.
+        """
+        table = schema.device
+        query = sa.select(table.c.last_claim_epoch, table.c.hello_claim_epoch).where(
+            table.c.id == device
+        )
+        row = connection.execute(query).one()
+        erased = [
+            entry.epoch
+            for entry in self._service.ledger.entries()
+            if isinstance(entry, Tombstone) and entry.device == device
+        ]
+        epoch = max(row.last_claim_epoch, row.hello_claim_epoch or 0, *erased) + 1
+        connection.execute(
+            table.update().where(table.c.id == device).values(last_claim_epoch=epoch)
+        )
+        return int(epoch)
 
 
 def open_window(
@@ -127,18 +149,6 @@ def _device_of(connection: sa.Connection, code: bytes, now_s: int) -> str | None
 
 def _open_claim(connection: sa.Connection, device: str) -> bool:
     return current_epoch(connection, device) != 0
-
-
-def _next_epoch(connection: sa.Connection, device: str) -> int:
-    """A number that no claim of this device had: also not before a restore, as it told us."""
-    table = schema.device
-    query = sa.select(table.c.last_claim_epoch, table.c.hello_claim_epoch).where(
-        table.c.id == device
-    )
-    row = connection.execute(query).one()
-    epoch = max(int(row.last_claim_epoch), int(row.hello_claim_epoch or 0)) + 1
-    connection.execute(table.update().where(table.c.id == device).values(last_claim_epoch=epoch))
-    return epoch
 
 
 def _insert(

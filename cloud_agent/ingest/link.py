@@ -23,9 +23,10 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
-from cloud_agent.broker.rules import AGENT_NAME, SERVER_NAME
+from cloud_agent.broker.rules import AGENT_NAME
 from cloud_agent.devices.pki import TlsFiles
 from cloud_agent.ingest.errors import LinkError
+from cloud_agent.ingest.tls import NamedContext, client_context, no_delay
 from protocol import topics
 
 log = logging.getLogger("tare.link")
@@ -60,7 +61,7 @@ class Link:
     def __init__(self, *, host: str, port: int, tls: TlsFiles) -> None:
         self._host = host
         self._port = port
-        self._context = _context(tls)
+        self._context = client_context(tls)
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
         self._connection: _Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -185,12 +186,12 @@ class _Connection:
         self.lost = asyncio.Event()
         self.why = ""
 
-    async def open(self, host: str, port: int, context: _NamedContext) -> None:
+    async def open(self, host: str, port: int, context: NamedContext) -> None:
         """Connects and subscribes. Raises LinkError."""
         client = self._client
         client.tls_set_context(context)
         client.connect_timeout = _CONNECT_S
-        client.on_socket_open = _no_delay
+        client.on_socket_open = no_delay
         try:
             # Blocks for name resolution and handshake; no one else uses the client meanwhile.
             await asyncio.to_thread(client.connect, host, port, _KEEPALIVE_S)
@@ -383,29 +384,3 @@ class _Connection:
     def _on_unregister_write(self, _client: Client, _userdata: Any, sock: Any) -> None:
         if sock.fileno() >= 0:
             self._loop.remove_writer(sock)
-
-
-class _NamedContext(ssl.SSLContext):
-    """Verifies the one server name of SPEC 9.4, whatever address is connected to.
-
-    Keeps the last socket, because paho leaves it open when the handshake fails.
-    """
-
-    last: ssl.SSLSocket | None = None
-
-    def wrap_socket(self, sock: socket.socket, **options: Any) -> ssl.SSLSocket:  # type: ignore[override]
-        options["server_hostname"] = SERVER_NAME
-        self.last = super().wrap_socket(sock, **options)
-        return self.last
-
-
-def _context(tls: TlsFiles) -> _NamedContext:
-    context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(tls.ca)
-    context.load_cert_chain(tls.certificate, tls.key)
-    return context
-
-
-def _no_delay(_client: Client, _userdata: Any, sock: Any) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -17,6 +17,7 @@ from cloud_agent.accounts import accounts, agreements
 from cloud_agent.accounts.accounts import Account, NewAccount
 from cloud_agent.broker import mosquitto
 from cloud_agent.control import dispatch
+from cloud_agent.readings import listing
 from cloud_agent.serve import Options, Server
 from cloud_agent.storage import schema
 from cloud_agent.tests.ingest.device import Device, new_code
@@ -167,3 +168,28 @@ def eventually(is_so: Callable[[], bool], what: str, wait_s: float = 10.0) -> No
 def claim_with(cloud: ServerThread, code: bytes, email: str = EMAIL) -> dict[str, Any]:
     text = claim_code.to_text(code)
     return cloud.ask("device.claim", code=text, email=email, password=PASSWORD)
+
+
+def stored(cloud: ServerThread, account: Account, device: Device) -> list[listing.Reading]:
+    service = cloud.server.service
+    found = listing.list_readings(service.database, service.vault, account.subject)
+    return [one for one in found if one.device == device.id]
+
+
+def grams(found: list[listing.Reading]) -> list[int]:
+    return [one.content.values[0] for one in found]
+
+
+def last_refusal(cloud: ServerThread) -> dict[str, Any]:
+    refused: list[dict[str, Any]] = cloud.ask("frames.refused", limit=1)["refused"]
+    return refused[-1] if refused else {}
+
+
+def refusals(cloud: ServerThread) -> int:
+    return int(value(cloud, sa.select(sa.func.count()).select_from(schema.refused_frame)))
+
+
+def next_order(device: Device) -> command.Command:
+    ordered = device.next_answer()
+    assert isinstance(ordered, command.Command)
+    return ordered

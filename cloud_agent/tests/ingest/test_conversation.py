@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from cloud_agent.accounts.accounts import Account
-from cloud_agent.devices import outbox
-from cloud_agent.devices.errors import ClaimError
 from cloud_agent.privacy import erasure
-from cloud_agent.readings import listing
 from cloud_agent.storage import schema
 from cloud_agent.tests.ingest.conftest import (
     ServerThread,
     claim,
-    claim_with,
     enrol,
     eventually,
+    grams,
+    last_refusal,
     make_account,
+    next_order,
+    refusals,
+    stored,
     value,
-    window_open,
 )
-from cloud_agent.tests.ingest.device import NOW_S, Device, high_s, new_code, weight
+from cloud_agent.tests.ingest.device import NOW_S, Device, high_s, weight
 from protocol import answer, command, frame, reading, topics
 
 NOTHING_S = 0.4
-
-
-def stored(cloud: ServerThread, account: Account, device: Device) -> list[listing.Reading]:
-    service = cloud.server.service
-    found = listing.list_readings(service.database, service.vault, account.subject)
-    return [one for one in found if one.device == device.id]
-
-
-def grams(found: list[listing.Reading]) -> list[int]:
-    return [one.content.values[0] for one in found]
-
-
-def last_refusal(cloud: ServerThread) -> dict[str, Any]:
-    refused: list[dict[str, Any]] = cloud.ask("frames.refused", limit=1)["refused"]
-    return refused[-1] if refused else {}
-
-
-def refusals(cloud: ServerThread) -> int:
-    return int(value(cloud, sa.select(sa.func.count()).select_from(schema.refused_frame)))
 
 
 def test_enrolled_device_is_welcomed(cloud: ServerThread, enrolled: Device) -> None:
@@ -235,106 +214,6 @@ def test_refused_messages_leave_a_reason_and_no_payload(
     assert claimed.poll(NOTHING_S) is None  # nobody is answered
 
 
-def test_a_wrong_code_opens_nothing_and_five_are_enough(
-    cloud: ServerThread, new_device: Callable[[], Device]
-) -> None:
-    make_account(cloud, "eve@example.org")
-    device = enrol(cloud, new_device())
-    device.connect()
-    device.hello()
-    code = new_code()
-    device.window(code)
-    eventually(lambda: window_open(cloud, device), "the window")
-    for _ in range(5):
-        with pytest.raises(ClaimError, match="no device shows this code"):
-            claim_with(cloud, new_code(), "eve@example.org")
-    with pytest.raises(ClaimError, match="too many"):
-        claim_with(cloud, code, "eve@example.org")  # also the right one has to wait
-    assert device.poll(NOTHING_S) is None
-
-
-def test_a_claimed_device_cannot_be_claimed_again(cloud: ServerThread, claimed: Device) -> None:
-    make_account(cloud, "mallory@example.org")
-    code = new_code()
-    claimed.window(code)
-    eventually(lambda: window_open(cloud, claimed), "the window")
-    with pytest.raises(ClaimError, match="belongs to an account"):
-        claim_with(cloud, code, "mallory@example.org")
-
-
-def test_claim_that_the_device_refuses_ends(
-    cloud: ServerThread, account: Account, enrolled: Device
-) -> None:
-    enrolled.connect()
-    enrolled.hello()
-    code = new_code()
-    enrolled.window(code)
-    eventually(lambda: window_open(cloud, enrolled), "the window")
-    claim_with(cloud, code)
-    ordered = enrolled.next_answer()
-    assert isinstance(ordered, command.Command)
-    enrolled.obey(ordered, frame.OUTCOME_ARGUMENTS_REFUSED)
-    assert enrolled.hello().claim_epoch == 0
-    assert enrolled.poll(NOTHING_S) is None  # and it is not ordered again
-
-
-def test_order_is_repeated_until_its_receipt_comes(
-    cloud: ServerThread, account: Account, enrolled: Device
-) -> None:
-    enrolled.connect()
-    enrolled.hello()
-    code = new_code()
-    enrolled.window(code)
-    eventually(lambda: window_open(cloud, enrolled), "the window")
-    claim_with(cloud, code)
-    counters = [_order(enrolled).counter]
-    for _ in range(2):
-        assert enrolled.hello().claim_epoch == 1
-        counters.append(_order(enrolled).counter)
-    assert counters == sorted(set(counters))
-    enrolled.hello()
-    enrolled.obey(_order(enrolled))
-    enrolled.hello()
-    assert enrolled.poll(NOTHING_S) is None
-
-
-def test_counter_goes_beyond_what_the_device_obeyed(cloud: ServerThread, claimed: Device) -> None:
-    """After a restored database the cloud's own counter may be behind."""
-    claimed.obeyed = 2**50
-    service = cloud.server.service
-    order = command.People([command.Person(1, 1, 0)])
-    service.writer.call(lambda c: outbox.place(c, claimed.id, order, service.now()))
-    claimed.hello()
-    assert _order(claimed).counter == 2**50 + 1
-
-
-def test_no_counter_of_before_a_restore_is_given_again(
-    cloud: ServerThread, claimed: Device
-) -> None:
-    """A receipt that was on its way would close another order, which was never obeyed."""
-    service = cloud.server.service
-    order = command.People([command.Person(1, 1, 0)])
-    service.writer.call(lambda c: outbox.place(c, claimed.id, order, service.now()))
-    claimed.hello()
-    before = _order(claimed).counter
-
-    def forget(connection: sa.Connection) -> None:
-        rendered = schema.command_rendered
-        connection.execute(rendered.delete().where(rendered.c.device == claimed.id))
-        connection.execute(schema.device.update().values(command_counter=0))
-
-    service.writer.call(forget)
-    time.sleep(1.1)
-    claimed.hello()
-    assert _order(claimed).counter > before
-
-
-def _order(device: Device) -> command.Command:
-    ordered = device.next_answer()
-    assert isinstance(ordered, command.Command)
-    return ordered
-
-
 def test_erased_account_and_a_late_frame(
     cloud: ServerThread, new_device: Callable[[], Device]
 ) -> None:
@@ -346,7 +225,7 @@ def test_erased_account_and_a_late_frame(
     late = device.seal(device.readings([weight(81_235)]))
     report = erasure.erase(cloud.server.service, account)
     assert report.state == "awaiting-devices"
-    ordered = _order(device)  # sent at once: the device is connected
+    ordered = next_order(device)  # sent at once: the device is connected
     assert isinstance(ordered.order(), command.Erase)
     device.obey(ordered)
     for frame_ in (recorded, late):
