@@ -4,7 +4,6 @@ and everybody else is as before.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -12,64 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
-from cloud_agent.accounts.accounts import Account
 from cloud_agent.errors import LedgerError, NotFoundError, RefusedError, TareError
-from cloud_agent.privacy import erasure, export, plan
-from cloud_agent.privacy.proof import Report
-from cloud_agent.readings import listing
+from cloud_agent.privacy import erasure, plan
 from cloud_agent.storage import schema
-from cloud_agent.tests.household import NOW_S, PASSWORD, Household, Scale
+from cloud_agent.tests.household import NOW_S, PASSWORD, Scale
 from cloud_agent.tests.privacy import witness
+from cloud_agent.tests.privacy.home import Home, assert_gone
 from protocol import answer, cbor, command, cose
-
-
-class Home:
-    """Ann with a scale of her own, Bob with his, both with readings and an export."""
-
-    def __init__(self, household: Household) -> None:
-        self.household = household
-        self.service = household.service
-        self.root = household.service.folder.root
-        self.ann = household.open_account("ann.canary@example.org", "Ann Canary Archer")
-        self.bob = household.open_account("bob@example.org", "Bob Baker Junior")
-        self.scale = self._furnish(self.ann, 72_000)
-        self.bobs = self._furnish(self.bob, 81_000)
-        export.make_export(self.service, self.ann)
-        self.ids = [self.ann.subject, self.ann.id, *self.trays(self.ann)]
-        self.patterns = witness.collect(
-            self.root, ["ann.canary@example.org", "Ann Canary Archer"], self.ids
-        )
-
-    def _furnish(self, account: Account, grams: int) -> Scale:
-        scale = self.household.add_scale()
-        self.household.claim(account, scale)
-        self.household.confirm_orders(scale)
-        for number in range(6):
-            frame = self.household.weigh(scale, [grams + number, grams + 10 * number])
-            self.household.deliver(scale, frame)
-        self.household.deliver(scale, self.household.weigh(scale, [14_000], handle=0))
-        return scale
-
-    def trays(self, account: Account) -> list[bytes]:
-        query = sa.select(schema.claim.c.tray).where(schema.claim.c.account == account.id)
-        with self.service.database.reading() as connection:
-            return list(connection.execute(query).scalars())
-
-    def values(self, account: Account) -> list[tuple[int, ...]]:
-        found = listing.list_readings(self.service.database, self.service.vault, account.subject)
-        return [reading.content.values for reading in found]
-
-    def erase(self, *given: Path) -> Report:
-        return erasure.erase(self.service, self.ann, given=given)
-
-
-@pytest.fixture
-def home(household: Household) -> Home:
-    return Home(household)
-
-
-def assert_gone(root: Path, patterns: dict[str, bytes]) -> None:
-    assert witness.found(root, patterns) == {}
 
 
 def test_every_pattern_is_there_before_and_none_after(home: Home) -> None:
@@ -325,72 +273,6 @@ def test_an_unknown_number_is_not_found(home: Home) -> None:
     for text in ("", "zz", "00" * 16, "00" * 15):
         with pytest.raises(NotFoundError):
             erasure.status(home.service, erasure.parse_request(text))
-
-
-@pytest.fixture
-def copied(tmp_path: Path) -> Path:
-    """A place for a backup of the whole folder."""
-    return tmp_path / "backup"
-
-
-class TestRestore:
-    """A backup of yesterday comes back after the erasure of today."""
-
-    def restore(self, home: Home, backup: Path, *names: str) -> None:
-        home.service.close()
-        for name in names:
-            for suffix in ("", "-wal", "-shm"):
-                (home.root / f"{name}{suffix}").unlink(missing_ok=True)
-                if (backup / f"{name}{suffix}").exists():
-                    shutil.copy(backup / f"{name}{suffix}", home.root / f"{name}{suffix}")
-
-    def test_both_databases_do_not_bring_anyone_back(self, home: Home, copied: Path) -> None:
-        shutil.copytree(home.root, copied)
-        home.erase()
-        self.restore(home, copied, "tare.db", "keys.db")
-        assert witness.found(home.root, home.patterns), "the restore did bring her back"
-        reopened = Household(home.root, home.household.clock)
-        assert_gone(home.root, home.patterns)
-        found = listing.list_readings(
-            reopened.service.database, reopened.service.vault, home.bob.subject
-        )
-        assert len(found) == 12
-        reopened.close()
-
-    def test_the_device_is_told_again(self, home: Home, copied: Path) -> None:
-        shutil.copytree(home.root, copied)
-        home.erase()
-        self.restore(home, copied, "tare.db", "keys.db")
-        reopened = Household(home.root, home.household.clock)
-        outbox = schema.command_outbox
-        where = (outbox.c.state == "waiting", outbox.c.verb == command.VERB_ERASE)
-        with reopened.service.database.reading() as connection:
-            told = list(connection.execute(sa.select(outbox.c.device).where(*where)).scalars())
-        assert told == [home.scale.id]
-        reopened.close()
-
-    def test_the_main_database_alone_does_not(self, home: Home, copied: Path) -> None:
-        shutil.copytree(home.root, copied)
-        home.erase()
-        self.restore(home, copied, "tare.db")
-        reopened = Household(home.root, home.household.clock)
-        assert_gone(home.root, home.patterns)
-        reopened.close()
-
-    def test_an_older_ledger_is_refused(self, home: Home, copied: Path) -> None:
-        shutil.copytree(home.root, copied)
-        home.erase()
-        home.service.close()
-        shutil.copy(copied / "ledger", home.root / "ledger")
-        with pytest.raises(LedgerError, match="older"):
-            Household(home.root)
-
-    def test_a_missing_ledger_is_refused(self, home: Home) -> None:
-        home.erase()
-        home.service.close()
-        (home.root / "ledger").unlink()
-        with pytest.raises(LedgerError):
-            Household(home.root)
 
 
 def test_an_open_foreign_reader_delays_compaction_but_not_unreadability(home: Home) -> None:
