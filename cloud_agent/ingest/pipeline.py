@@ -91,7 +91,8 @@ class Pipeline:
                 self._link.acknowledge(batch)
 
     async def _store(self, batch: Sequence[Delivery]) -> None:
-        outcomes = [verify(item.topic, item.payload, self._directory.find) for item in batch]
+        # In a thread: it computes, and waits for the database while that is being compacted.
+        outcomes = await asyncio.to_thread(self._verify, batch)
         handled = await self._service.writer.run(
             lambda connection: self._apply(connection, batch, outcomes)
         )
@@ -99,6 +100,9 @@ class Pipeline:
         self.counts.batches += 1
         for done in handled:
             self._after_commit(done)
+
+    def _verify(self, batch: Sequence[Delivery]) -> list[Verified | Refused]:
+        return [verify(item.topic, item.payload, self._directory.find) for item in batch]
 
     def _apply(
         self,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts.accounts import Account
 from cloud_agent.devices import outbox
+from cloud_agent.devices.claims import Claims
 from cloud_agent.devices.errors import ClaimError
 from cloud_agent.privacy.ledger import Tombstone
 from cloud_agent.storage import schema
@@ -26,7 +27,7 @@ from cloud_agent.tests.ingest.conftest import (
     window_open,
 )
 from cloud_agent.tests.ingest.device import NOW_S, Device, new_code, weight
-from protocol import command, frame
+from protocol import claim_code, command, frame
 
 NOTHING_S = 0.4
 
@@ -136,3 +137,18 @@ def test_next_claim_is_beyond_every_tombstone(
     message = enrolled.readings([weight(70_000)])
     assert enrolled.deliver(message).refusals == []
     assert grams(stored(cloud, account, enrolled)) == [70_000]
+
+
+def test_account_that_is_being_erased_claims_nothing(cloud: ServerThread, enrolled: Device) -> None:
+    """Also when its password was checked just before: the erasure would miss the claim."""
+    leaving = make_account(cloud, "leaving@example.org")
+    enrolled.connect()
+    enrolled.hello()
+    code = new_code()
+    enrolled.window(code)
+    eventually(lambda: window_open(cloud, enrolled), "the window")
+    service, table = cloud.server.service, schema.account
+    marked = table.update().where(table.c.id == leaving.id).values(state="erasing")
+    service.writer.call(lambda c: c.execute(marked))
+    with pytest.raises(ClaimError, match="being erased"):
+        cloud.run(Claims(service).claim(leaving, claim_code.to_text(code)))
