@@ -2,7 +2,7 @@
 
 `together`: as a home server runs it, the broker is the agent's child and dies with it. Else it
 runs beside the agent (`tare serve --broker none`), and each outlives a kill -9 of the other. Looks
-at results only through the command `tare`, as a person would.
+at results only through the command `tare` and the socket that it uses.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud_agent import control
+from cloud_agent.accounts import agreements
 from cloud_agent.broker.settings import Endpoint, settle_endpoint
 from cloud_agent.broker.supervisor import launch_for
 from cloud_agent.config import DataFolder
@@ -89,7 +90,6 @@ class Cloud:
         own = kind if together else "none"
         command = (TARE, "serve", "--data", str(self.folder.root), "--broker", own)
         self.agent = Process(command, self.logs / "agent.log")
-        self._exports = 0
 
     def start(self) -> None:
         """Broker, then agent."""
@@ -123,11 +123,45 @@ class Cloud:
         self.agent.kill()
         self.broker.kill()
 
-    def status(self) -> dict[str, Any]:
-        """What the running server says of itself."""
-        found = control.ask(self.folder.control_socket, "server.status", {}, timeout_s=_COMMAND_S)
+    def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """What the command `tare` asks of a running server, without the command's start."""
+        socket = self.folder.control_socket
+        found = control.ask(socket, operation, arguments, timeout_s=_COMMAND_S)
         assert found is not None, "no server answers"
         return found
+
+    def ask_as_person(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """The same, for what needs to know whose it is."""
+        person = self.person
+        return self.ask(operation, email=person.email, password=person.password, **arguments)
+
+    def open_account(self) -> None:
+        """The person accepts the terms and consents, separately."""
+        self.ask_as_person(
+            "account.create",
+            name=self.person.name,
+            zone="Europe/Paris",
+            terms_version=agreements.current(agreements.TERMS).version,
+            health_consent=agreements.current(agreements.HEALTH).version,
+        )
+
+    def readings(self) -> list[dict[str, Any]]:
+        """The person's readings, as `tare readings list --json` shows them."""
+        listed: list[dict[str, Any]] = self.ask_as_person("readings.list")["readings"]
+        return listed
+
+    def refused(self) -> list[dict[str, Any]]:
+        """As `tare refused --json` shows them."""
+        listed: list[dict[str, Any]] = self.ask("frames.refused")["refused"]
+        return listed
+
+    def export(self) -> Export:
+        """A new export of the person's data."""
+        return Export.read(Path(self.ask_as_person("account.export")["path"]))
+
+    def status(self) -> dict[str, Any]:
+        """What the running server says of itself."""
+        return self.ask("server.status")
 
     def tare(self, *arguments: str) -> str:
         """Runs the command `tare` on this data folder; its output. Fails on a bad exit code."""
@@ -135,8 +169,12 @@ class Cloud:
         assert done.returncode == 0, f"tare {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def as_person(self, *arguments: str) -> str:
+        """A command of `tare` that needs to know whose it is."""
+        return self.tare(*arguments, "--email", self.person.email)
+
     def try_tare(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The same, whatever the exit code."""
+        """Runs the command `tare`, whatever its exit code."""
         return subprocess.run(
             [TARE, *arguments, "--data", str(self.folder.root)],
             capture_output=True,
@@ -146,34 +184,6 @@ class Cloud:
             stdin=subprocess.DEVNULL,
             env={**os.environ, "TARE_PASSWORD": self.person.password},
         )
-
-    def open_account(self) -> None:
-        """The person accepts the terms and consents, separately."""
-        self.as_person(
-            "account", "create", "--name", self.person.name, "--zone", "Europe/Paris",
-            "--accept-terms", "1", "--consent-health",
-        )  # fmt: skip
-
-    def as_person(self, *arguments: str) -> str:
-        """A command of `tare` that needs to know whose it is."""
-        return self.tare(*arguments, "--email", self.person.email)
-
-    def readings(self) -> list[dict[str, Any]]:
-        """As `tare readings list --json` shows them."""
-        listed: list[dict[str, Any]] = json.loads(self.as_person("readings", "list", "--json"))
-        return listed
-
-    def refused(self) -> list[dict[str, Any]]:
-        """As `tare refused --json` shows them."""
-        listed: list[dict[str, Any]] = json.loads(self.tare("refused", "--json"))
-        return listed
-
-    def export(self) -> Export:
-        """A new export of the person's data."""
-        self._exports += 1
-        path = self.folder.root.parent / f"export-{self._exports}.zip"
-        self.as_person("account", "export", "--output", str(path))
-        return Export.read(path)
 
     def _ready(self) -> bool:
         assert self.agent.running, f"the agent ended at once:\n{self.agent.said()}"

@@ -65,7 +65,8 @@ def weight(grams: int) -> Secret:
     """A weight in g, or in kg with one to three decimals; not inside another number."""
     kilograms, rest = divmod(grams, 1000)
     decimals = f"{rest:03d}".rstrip("0") or "0"
-    pattern = rf"(?<![\w.:,-])({grams}|{kilograms}[.,]{decimals}0*)(?![\w:])"
+    # People of these tests weigh more than 65,535 g, so that this is no port and no second.
+    pattern = rf"(?<![\w.])({grams}|{kilograms}[.,]{decimals}0*)(k?g\b|(?![\w:]))"
     return Secret("a weight", re.compile(pattern))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class Scale:
         self.capture = folder / "serial.txt"
         self.capture.touch()
         self._device = VirtualDevice(self.flash, options=options, capture=self.capture)
+        self._line = threading.Lock()
 
     @property
     def port(self) -> str:
@@ -66,8 +68,9 @@ class Scale:
 
     def ask(self, verb: str, *arguments: str | int) -> Any:
         """One request; the JSON of its reply."""
-        # Opened anew each time: what a power cut tore would spoil the next reply.
-        with Console(self.port) as console:
+        # Opened anew each time: what a power cut tore would spoil the next reply. One at a time:
+        # two readers of one port would take each other's bytes.
+        with self._line, Console(self.port) as console:
             return console.request(verb, *arguments)
 
     @property
@@ -134,7 +137,7 @@ class Scale:
 
     def _answers(self) -> bool:
         try:
-            with Console(self.port, timeout_s=1) as console:
+            with self._line, Console(self.port, timeout_s=1) as console:
                 console.request("about")
         except ConsoleTimeoutError:
             return False

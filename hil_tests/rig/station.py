@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hil_tests.rig.cloud import Cloud, Export
 from hil_tests.rig.scale import Saved, Scale
+from hil_tests.rig.verdict import complaints
 from hil_tests.rig.waiting import until
 
 _CLAIM_S = 30
@@ -36,7 +37,7 @@ class Station:
     def claim(self) -> None:
         """Presses the button, types the code that the display shows."""
         code = self.claim_code()
-        self.cloud.as_person("device", "claim", code)
+        self.cloud.ask_as_person("device.claim", code=code)
         until(
             lambda: self.scale.ask("about")["claim_epoch"] > 0,
             "the scale obeys its claim",
@@ -80,18 +81,9 @@ class Station:
         """Everything that was announced as saved is stored, once, with the weight that was shown;
         nothing else is, but at most `unannounced` readings whose announcement a cut swallowed.
         """
-        sequences = [each.sequence for each in saved]
-        assert len(set(sequences)) == len(sequences), "a sequence was announced twice"
         export = self.cloud.export()
-        stored = export.signed()
-        announced = {each.sequence: each.grams for each in saved}
-        missing = announced.keys() - stored.keys()
-        assert not missing, f"announced as saved and not stored: {sorted(missing)}"
-        wrong = [n for n, grams in announced.items() if stored[n] != grams]
-        assert not wrong, f"stored with another weight than was shown: {wrong}"
-        assert len(export.readings) == len(stored), "a reading is listed more or less than once"
-        assert export.listed_g() == sorted(stored.values())
-        assert len(stored) - len(announced) <= unannounced, "readings were invented"
+        wrong = complaints(saved, export.signed(), export.listed_g(), unannounced=unannounced)
+        assert not wrong, "; ".join(wrong)
         return export
 
     def close(self) -> None:

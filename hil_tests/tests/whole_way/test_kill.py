@@ -17,10 +17,11 @@ import pytest
 
 from hil_tests.rig.making import MakeStation, broker_kinds
 from hil_tests.rig.station import Station
+from hil_tests.rig.stream import people_step_on
 from hil_tests.rig.waiting import until
 
 _MOMENTS = 10
-# Longer than a kill is waited for; a stream ends with the power.
+# More than step on before the power goes, which ends a stream.
 _STREAM = 10_000
 _WELCOME_S = 45
 # What the stream's weights can be: 72.5 to 74.1 kg, measured to 100 g.
@@ -100,16 +101,15 @@ def _under_a_stream(
 ) -> None:
     """Kills at random moments after each welcome, while people step on without end."""
     scale = station.scale
-    scale.ask("sim", "stream", _STREAM)
-    welcomes = 0
-    for _ in range(times):
-        welcomes += 1
-        _await_welcomes(station, welcomes)
-        time.sleep(moments.uniform(0, 0.8))
-        kill()
-        welcomes = _welcomes(station)
-        scale.ask("wake")
-    # Ends the stream; nothing that was announced may be lost by it.
+    with people_step_on(scale):
+        welcomes = 0
+        for _ in range(times):
+            _await_welcomes(station, welcomes + 1)
+            time.sleep(moments.uniform(0, 0.8))
+            kill()
+            welcomes = _welcomes(station)
+            scale.ask("wake")
+    # Ends what is still under way; nothing that was announced may be lost by it.
     scale.cut_power()
     scale.power_on()
     _assert_exactly_once(station, unannounced=1)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cloud_agent import control
 from cloud_agent.devices.pki import Authority, TlsFiles
 from hil_tests.rig import peer
 from hil_tests.rig.listening import Notes, listener
@@ -42,10 +41,10 @@ def test_readings_taken_while_the_broker_is_down_arrive_when_it_is_back(
 
 def test_the_server_stops_and_starts_its_own_broker(make_station: MakeStation) -> None:
     station = make_station("embedded", together=True)
-    _operate(station, "broker.stop")
+    station.cloud.ask("broker.stop")
     saved = [station.scale.weigh(71_700), station.scale.weigh(71_900)]
     assert station.scale.kept == 2
-    _operate(station, "broker.start")
+    station.cloud.ask("broker.start")
     station.settle()
     station.verify_exactly_once(saved)
 
@@ -124,8 +123,3 @@ def _forged_welcome(station: Station, nonce: bytes) -> bytes:
     kid = topics.kid_of(station.device)
     key = secrets.token_bytes(32)
     return envelope.seal_mac0(message_types.WELCOME, kid, welcome.encode(), 1, key)
-
-
-def _operate(station: Station, operation: str) -> None:
-    socket = station.cloud.folder.control_socket
-    assert control.ask(socket, operation, {}, timeout_s=30) is not None

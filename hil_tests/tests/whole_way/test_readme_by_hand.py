@@ -14,6 +14,7 @@ import pytest
 
 from hil_tests.rig.cloud import TARE, Export
 from hil_tests.rig.terminal import Terminal
+from hil_tests.rig.waiting import until
 from tools.environment import ENVIRONMENT, ROOT
 
 _EMAIL = "mina.weighs@example.org"
@@ -84,11 +85,16 @@ class Someone:
             self._known["CODE"] = f"{shown[1]}-{shown[2]}"
         else:
             terminal.expect("! saved", _WEIGH_S)
-            terminal.type("about")
-            # Sent and settled: nothing is left in the journal.
-            terminal.expect(r'"journal": \[(\d+), \1\]', _WEIGH_S)
+            until(lambda: _is_settled(terminal), "the reading is settled", timeout_s=_WEIGH_S)
         terminal.end_input()
         assert terminal.answer((), _COMMAND_S) == 0, terminal.text
+
+
+def _is_settled(terminal: Terminal) -> bool:
+    """Nothing is left in the journal, says the scale."""
+    terminal.type("about")
+    oldest, following = terminal.expect(r'"journal": \[(\d+), (\d+)\]', _WEIGH_S).groups()
+    return bool(oldest == following)
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ def _refusal(station: Station, client: Wire, topic: str, message: bytes) -> dict
     )
     assert len(rows) == before + 1
     newest = rows[-1]
+    # All that there is of it.
     assert set(newest) == {"reason", "kid", "topic", "length", "received_utc"}
     return newest
 

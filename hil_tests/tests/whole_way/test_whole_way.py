@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hil_tests.rig.making import MakeStation, broker_kinds
@@ -27,6 +29,7 @@ def test_a_weigh_in_becomes_one_listed_reading(
     )
     assert listed["time_quality"] == "wall"
     assert listed["taken"][:19] <= listed["stored_utc"][:19] or listed["utc_offset_s"] != 0
+    assert json.loads(station.cloud.as_person("readings", "list", "--json")) == [listed]
     station.verify_exactly_once([saved])
     assert station.cloud.refused() == []
 
