@@ -325,7 +325,7 @@ def combine(x: int, y: int, w: ptr16, out: int, kx: int, ky: int):
     """w[out] = kx * w[x] + ky * w[y], for abs(kx) + abs(ky) <= 12.
 
     h multiples of p are taken away: h is the sum's top limb without the 9 bits that belong below
-    2**256, less one, so that the rest cannot become negative.
+    2**256, less one, so that the rest cannot become negative: it is above 0.95 p.
     """
     p = ptr16(uint(w) + x); q = ptr16(uint(w) + y); r = ptr16(uint(w) + out)
     y = kx

@@ -287,8 +287,8 @@ def _add(x: int, y: int, *, infinite: bool) -> bool:
     multiply(_Z, _T0, w, _T0)
     multiply(y, _T0, w, _T2)
     combine(_T2, _Y, w, _T2, 1, -1)
-    # These are the lowest limbs of 0, p and 2 p, which is all that zero can look like.
-    if limbs.lowest(_T1, w) in (0, 0x1FFF, 0x1FFE) and _is_zero(_T1):
+    # The lowest limbs of p and 2 p, which is all that zero can look like after `combine`.
+    if limbs.lowest(_T1, w) in (0x1FFF, 0x1FFE) and _is_zero(_T1):
         if not _is_zero(_T2):
             return True
         _double()

@@ -147,10 +147,10 @@ def _invertible(modulus):
     """One after the other: a board cannot hold all of them."""
     for value in (1, 2, 3, modulus - 1, modulus - 2, modulus // 2, modulus // 2 + 1):
         yield value
-    for bit in range(1, 255, 5):
+    for bit in range(1, 255, 11):
         yield 1 << bit
         yield modulus - (1 << bit)
-    for _ in range(200):
+    for _ in range(60):
         yield _random(255) + 1
 
 

@@ -20,6 +20,7 @@ from tare.errors import SignerError
 from tools.mp_support import SkipTest, shared_folder
 
 try:
+    from tare import p256_field
     from tare import p256_points as points
     from tare import p256_viper as fast
 except (ImportError, SyntaxError):
@@ -136,6 +137,16 @@ def test_the_doubling_scalar_does_make_the_comb_double():
         points._double = original
 
 
+def test_zero_is_recognised_in_every_form():
+    _fast().self_test()
+    for multiple in (0, 1, 2):
+        _set_register(points.A, multiple * points.PRIME)
+        assert points._is_zero(points.A)
+        for off in (1, 1 << 255, points.PRIME - 1):
+            _set_register(points.A, multiple * points.PRIME + off)
+            assert not points._is_zero(points.A)
+
+
 def test_infinity_is_recognised_and_left_again():
     """Sums of two multiples that meet, cancel or start at infinity, in the shared doublings."""
     _fast().self_test()
@@ -208,6 +219,39 @@ def test_every_class_of_invalid_signature_is_refused():
     assert not signer.verify(signer.public_key(_number(54322)), _DIGEST, good)
 
 
+def test_numbers_out_of_range_are_refused_before_any_arithmetic():
+    signer = _fast()
+    public = bytes.fromhex(WRAPPED_PUBLIC)
+    digest = hashlib.sha256(WRAPPED_MESSAGE).digest()
+    three, seven = _number(3), _number(7)
+    assert signer.verify(public, digest, three + seven)
+    # The same numbers modulo the order: without the check they would pass.
+    aliases = [_number(ORDER + 3) + seven, three + _number(ORDER + 7)]
+    wrong_length = [three, three + seven + b"\x00", three[1:] + seven]
+    original = points.multiply_both
+    points.multiply_both = None
+    try:
+        for bad in aliases + wrong_length + [_ZERO + seven, three + _ZERO]:
+            assert not signer.verify(public, digest, bad, low_s=False)
+    finally:
+        points.multiply_both = original
+
+
+def test_an_x_that_is_not_below_the_order_is_reduced_in_a_signature():
+    signer = _fast()
+    original = points.to_affine
+
+    def wrapped():
+        original()
+        points.load(points.A, _number(ORDER + 3))
+
+    points.to_affine = wrapped
+    try:
+        assert signer.sign(_number(9), _DIGEST)[:32] == _number(3)
+    finally:
+        points.to_affine = original
+
+
 def test_a_signature_whose_point_is_infinity_is_refused():
     """With h + r d = 0 modulo the order, u1 G + u2 Q is infinity for any s."""
     signer = _fast()
@@ -219,6 +263,13 @@ def test_a_signature_whose_point_is_infinity_is_refused():
         signature = _number(r) + _number(s)
         assert not signer.verify(public, _DIGEST, signature, low_s=False)
         assert not p256.verify(public, _DIGEST, signature)
+        # Infinity has no x, whatever is left in the registers (the argument is not zero).
+        original = points.has_x
+        points.has_x = bool
+        try:
+            assert not signer.verify(public, _DIGEST, signature, low_s=False)
+        finally:
+            points.has_x = original
 
 
 def test_a_point_whose_x_is_not_below_the_order_is_taken():
@@ -335,3 +386,65 @@ def test_a_fault_after_the_start_gives_an_error_and_no_signature():
     finally:
         points.TABLE = table
     assert signer.sign(_number(5), _DIGEST) == p256.sign(_number(5), _DIGEST)
+
+
+def test_equal_points_are_recognised_in_every_form_of_their_coordinates():
+    """The sum's x may be held as itself, or plus p, or less p: the difference is p or twice p."""
+    _fast().self_test()
+    found = set()
+    for scalar in range(1, 1000):
+        point = curve.multiply_base(scalar)
+        blind = _number_of(scalar)
+        _set_point(point, blind)
+        # What the addition compares the sum's x with: a product, at most a little above p.
+        p256_field.square(_Z, points.C, points.w)
+        p256_field.multiply(points.A, points.C, points.w, points.D)
+        product = _register(points.D)
+        for offset in (points.PRIME, -points.PRIME):
+            if offset in found or product + offset < 0:
+                continue
+            _set_register(_X, product + offset)
+            assert not points._add(points.A, points.B, infinite=False)
+            points.to_affine()
+            assert points.store(points.A) == _number(_x_of(2 * scalar))
+            found.add(offset)
+            break
+        if len(found) == 2:
+            return
+    raise AssertionError("not both forms came up")
+
+
+_X, _Y, _Z = 0, 40, 80
+
+
+def _number_of(seed):
+    """Some number below the prime that looks random and is the same in every run."""
+    return int.from_bytes(hashlib.sha256(b"%d" % seed).digest(), "big") >> 1
+
+
+def _set_point(point, blind):
+    """Puts a point into the sum, its z being `blind`, and into registers A and B as it is."""
+    x, y = point
+    square = blind * blind % points.PRIME
+    for register, value in (
+        (_X, x * square),
+        (_Y, y * square * blind),
+        (_Z, blind),
+        (points.A, x),
+        (points.B, y),
+    ):
+        points.load(register, _number(value * (1 << 260) % points.PRIME))
+
+
+def _register(at):
+    value = 0
+    for limb in range(19, -1, -1):
+        value = value << 13 | points.w[at + 2 * limb] | points.w[at + 2 * limb + 1] << 8
+    return value
+
+
+def _set_register(at, value):
+    for limb in range(20):
+        bits = (value >> (13 * limb)) & 0x1FFF
+        points.w[at + 2 * limb] = bits & 0xFF
+        points.w[at + 2 * limb + 1] = bits >> 8
