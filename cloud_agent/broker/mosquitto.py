@@ -31,7 +31,6 @@ allow_anonymous false
 acl_file {acl}
 log_dest stderr
 log_type error
-log_type warning
 connection_messages false
 max_keepalive {max_keepalive}
 max_packet_size {max_packet}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_agent.broker.errors import BrokerError
 from cloud_agent.broker.rules import AGENT_NAME, MAX_PACKET, SERVER_NAME
 from cloud_agent.devices.pki import Authority, TlsFiles
 from cloud_agent.tests.broker.conftest import (
@@ -338,3 +339,8 @@ def test_embedded_broker_cuts_off_who_takes_nothing(
             wire.close()
     finally:
         loop_thread.run(running.process.stop())
+
+
+def test_broker_that_cannot_start_is_an_error(tmp_path: Path, loop_thread: LoopThread) -> None:
+    with pytest.raises(BrokerError, match="ended at once"):
+        start_broker("embedded", tmp_path, loop_thread, certificate=str(tmp_path / "none"))
