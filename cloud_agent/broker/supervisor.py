@@ -31,11 +31,14 @@ _WELL_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How to start a broker: the command, and what to write to its standard input."""
+    """How to start a broker: the command, what to write to its standard input, and whether what
+    it writes to standard error is for the log only.
+    """
 
     name: str
     command: tuple[str, ...]
     first_line: bytes = b""
+    is_talkative: bool = False
 
 
 def launch_for(kind: str, folder: Path, endpoint: Endpoint, tls: TlsFiles) -> Launch:
@@ -58,7 +61,8 @@ def launch_for(kind: str, folder: Path, endpoint: Endpoint, tls: TlsFiles) -> La
 
 def _mosquitto(program: str, config: Path) -> Launch:
     leash = (sys.executable, "-m", "cloud_agent.broker.leash", str(os.getpid()))
-    return Launch("mosquitto", (*leash, program, "-c", str(config)))
+    # It complains of being run by root, and of each connection that ends before it has begun.
+    return Launch("mosquitto", (*leash, program, "-c", str(config)), is_talkative=True)
 
 
 def _embedded(endpoint: Endpoint, tls: TlsFiles) -> Launch:
@@ -82,6 +86,8 @@ class BrokerProcess:
         self._endpoint = endpoint
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._last_words = ""
         self.restarts = 0
 
     @property
@@ -138,9 +144,12 @@ class BrokerProcess:
         process = await asyncio.create_subprocess_exec(
             *self._launch.command,
             stdin=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE if self._launch.is_talkative else None,
             # Its own session: Ctrl-C in a terminal goes to the server, which stops it in order.
             start_new_session=True,
         )
+        if process.stderr is not None:
+            self._listener = asyncio.create_task(self._listen(process.stderr))
         if self._launch.first_line and process.stdin is not None:
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(self._launch.first_line)
@@ -155,7 +164,17 @@ class BrokerProcess:
             if asyncio.get_running_loop().time() > deadline:
                 raise BrokerError(f"the broker does not listen after {_READY_S} s")
             await asyncio.sleep(_POLL_S)
-        raise BrokerError(f"the broker ended at once, with code {process.returncode}")
+        if self._listener is not None:  # its last words may still be on their way
+            await asyncio.wait({self._listener}, timeout=_POLL_S * 20)
+        words = f": {self._last_words}" if self._last_words else ""
+        raise BrokerError(f"the broker ended at once, with code {process.returncode}{words}")
+
+    async def _listen(self, stream: asyncio.StreamReader) -> None:
+        """Reads until the broker ends, so that it never has to wait for us."""
+        with contextlib.suppress(ValueError):  # an endless line: the rest is dropped with it
+            while line := await stream.readline():
+                self._last_words = line.decode(errors="replace").strip()
+                log.debug("%s: %s", self.name, self._last_words)
 
     async def _listens(self) -> bool:
         host = reachable(self._endpoint.bind)
@@ -171,6 +190,9 @@ class BrokerProcess:
             process.stdin.close()
         await _stop_with(process, process.terminate)
         await _stop_with(process, process.kill)
+        if self._listener is not None:
+            self._listener.cancel()
+            self._listener = None
 
 
 async def _stop_with(process: asyncio.subprocess.Process, send: Callable[[], None]) -> None:

@@ -11,12 +11,16 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cloud_agent.broker import mosquitto
 from cloud_agent.broker.errors import BrokerError
 from cloud_agent.broker.rules import AGENT_NAME, MAX_PACKET, SERVER_NAME
+from cloud_agent.broker.settings import settle_endpoint
+from cloud_agent.broker.supervisor import BrokerProcess, launch_for
 from cloud_agent.devices.pki import Authority, TlsFiles
 from cloud_agent.tests.broker.conftest import (
     DEVICE_A,
@@ -269,6 +273,8 @@ import asyncio, sys
 from pathlib import Path
 from cloud_agent.broker.settings import settle_endpoint
 from cloud_agent.broker.supervisor import BrokerProcess, launch_for
+from cloud_agent.broker.settings import settle_endpoint
+from cloud_agent.broker.supervisor import BrokerProcess, launch_for
 from cloud_agent.devices.pki import Authority
 
 async def main():
@@ -344,3 +350,13 @@ def test_embedded_broker_cuts_off_who_takes_nothing(
 def test_broker_that_cannot_start_is_an_error(tmp_path: Path, loop_thread: LoopThread) -> None:
     with pytest.raises(BrokerError, match="ended at once"):
         start_broker("embedded", tmp_path, loop_thread, certificate=str(tmp_path / "none"))
+
+
+@pytest.mark.skipif(mosquitto.find() is None, reason="Mosquitto is not installed")
+def test_mosquitto_that_cannot_start_says_why(tmp_path: Path, loop_thread: LoopThread) -> None:
+    authority = Authority.open(tmp_path / "ca")
+    files = replace(authority.server_files, certificate=tmp_path / "none")
+    endpoint = settle_endpoint(tmp_path / "broker")
+    launch = launch_for("mosquitto", tmp_path / "broker", endpoint, files)
+    with pytest.raises(BrokerError, match=r"ended at once, with code 1: .*Error"):
+        loop_thread.run(BrokerProcess(launch, endpoint).start())
