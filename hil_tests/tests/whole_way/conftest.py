@@ -4,7 +4,11 @@ searched for secrets after every test.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import os
+import random
+import secrets
+import sys
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,9 +73,18 @@ def station(make_station: MakeStation) -> Station:
     return make_station("embedded")
 
 
+@pytest.fixture
+def moments(record_property: Callable[[str, object], None]) -> random.Random:
+    """Random moments; the seed is shown with a failure."""
+    seed = int(os.environ.get("TARE_KILL_SEED", secrets.randbits(32)))
+    record_property("TARE_KILL_SEED", seed)
+    sys.stdout.write(f"TARE_KILL_SEED={seed}\n")
+    return random.Random(seed)
+
+
 def _assert_nothing_leaked(station: Station) -> None:
     """No weight, nothing about the person and no key is in any log."""
-    secrets = list(leaks.secrets_of(station))
+    hidden = list(leaks.secrets_of(station))
     for name, text in leaks.logs_of(station).items():
-        found = leaks.find(text, secrets)
+        found = leaks.find(text, hidden)
         assert not found, f"{name} shows {sorted(set(found))}"

@@ -5,6 +5,8 @@ on the way is refused for ever.
 from __future__ import annotations
 
 import json
+import random
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from hil_tests.rig.station import Station
 from protocol import answer, cbor, cose, envelope, frame, topics
 
 _WAIT_S = "30"
+_CUTS = 8
 # The exit code of `tare` for what is not allowed or not there.
 _REFUSED = 3
 
@@ -56,6 +59,31 @@ def test_nothing_of_the_person_stays_in_the_scale_and_nothing_comes_back(
     shown = station.cloud.try_tare("account", "show", "--email", station.cloud.person.email)
     assert shown.returncode == _REFUSED
     assert _found(station, traces) == set()
+
+
+def test_power_cuts_while_the_scale_erases_leave_nothing_behind(
+    make_station: MakeStation, moments: random.Random
+) -> None:
+    station = make_station("embedded")
+    settled = [station.scale.weigh(72_000)]
+    station.settle()
+    export = station.cloud.export()
+    station.cloud.broker.stop()
+    unsent = [station.scale.weigh(72_300 + 150 * number) for number in range(4)]
+    traces = _traces(export, [*settled, *unsent])
+    request = _erase(station)["request"]
+    station.cloud.start_broker()
+    for _ in range(_CUTS):
+        station.scale.cut_power()
+        station.scale.power_on()
+        # Around hello, welcome, the frames that are refused now, and the order itself.
+        time.sleep(moments.uniform(0, 0.4))
+    station.scale.ask("wake")
+    receipt = _await_proof(station, request)
+    assert (receipt["state"], receipt["found_after"]) == ("proven", {})
+    assert _found(station, traces) == set()
+    station.settle()
+    assert station.scale.ask("about")["claim_epoch"] == 0
 
 
 def test_an_erased_scale_is_claimed_and_used_again(make_station: MakeStation) -> None:

@@ -6,9 +6,7 @@ nothing else. Each failure prints its seed; TARE_KILL_SEED repeats it.
 
 from __future__ import annotations
 
-import os
 import random
-import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -27,15 +25,6 @@ _WELCOME_S = 45
 # What the stream's weights can be: 72.5 to 74.1 kg, measured to 100 g.
 _LOWEST_G = 72_400
 _HIGHEST_G = 74_200
-
-
-@pytest.fixture
-def moments(record_property: Callable[[str, object], None]) -> random.Random:
-    """Random moments; the seed is shown with a failure."""
-    seed = int(os.environ.get("TARE_KILL_SEED", secrets.randbits(32)))
-    record_property("TARE_KILL_SEED", seed)
-    sys.stdout.write(f"TARE_KILL_SEED={seed}\n")
-    return random.Random(seed)
 
 
 def test_the_device_is_cut_off_at_ten_moments(

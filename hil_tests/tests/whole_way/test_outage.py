@@ -4,7 +4,9 @@ readings, sends nothing, and delivers when all is well again.
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import time
 from pathlib import Path
 
@@ -45,6 +47,19 @@ def test_the_server_stops_and_starts_its_own_broker(make_station: MakeStation) -
     saved = [station.scale.weigh(71_700), station.scale.weigh(71_900)]
     assert station.scale.kept == 2
     station.cloud.ask("broker.start")
+    station.settle()
+    station.verify_exactly_once(saved)
+
+
+def test_the_server_starts_its_broker_again_when_that_was_killed(
+    make_station: MakeStation,
+) -> None:
+    station = make_station("embedded", together=True)
+    killed = station.cloud.status()["broker_pid"]
+    os.kill(killed, signal.SIGKILL)
+    saved = [station.scale.weigh(71_700), station.scale.weigh(71_900)]
+    until(lambda: station.cloud.status()["connected"], "the broker is back", timeout_s=30)
+    assert station.cloud.status()["broker_pid"] not in {killed, None}
     station.settle()
     station.verify_exactly_once(saved)
 
