@@ -13,10 +13,11 @@ from micropython import const
 
 _LIMBS = const(20)
 _LOW = const(0x1FFF)
-# 590 steps suffice for every value and modulus below 2**256 (Bernstein and Yang, "Fast
-# constant-time gcd computation and modular inversion", with the start of 1/2 found by Wuille);
-# 46 rounds of 13, one limb a round, are 598.
-_ROUNDS = const(46)
+
+# Inversion is that of Bernstein and Yang, "Fast constant-time gcd computation and modular
+# inversion", with the start of 1/2 found by Wuille: 590 steps suffice for every value and modulus
+# below 2**256. INVERSION_ROUNDS rounds of 13, one limb a round, are 598.
+INVERSION_ROUNDS = const(46)
 
 
 @micropython.viper
@@ -168,89 +169,120 @@ def multiply(x: int, y: int, w: ptr16, out: int, modulus: int, low: int, spare: 
 
 
 @micropython.viper
-def divide_steps(w: ptr16, f: int, g: int, d: int, e: int, modulus: int, inverse: int) -> int:
-    """Leave in w[d] the inverse of w[g] times the sign that is returned (0 or -1).
+def divide_steps(f: int, g: int, w: ptr16, matrix: int, zeta: int) -> int:
+    """Work out 13 steps of the greatest common divisor of w[f] and w[g] on their lowest limbs.
 
-    Begins with f = modulus, d = 0, e = 1 and a canonical g; w[d] ends as a signed number for
-    `normalise`. `inverse` is that of the modulus modulo 2**13. A round works out 13 steps of the
-    greatest common divisor on the lowest limbs alone, as a matrix (u v, q r), then applies the
-    matrix to the whole of (f, g), and modulo the modulus to (d, e). It is one function because
-    the nine numbers that a round carries would have to go through memory between several.
+    Leaves them as a matrix (u v, q r) of signed 16-bit numbers, below 2**13 in size, at
+    w[matrix]. `zeta` goes from round to round, -1 before the first; the new one is returned.
     """
-    pf = ptr16(uint(w) + f)
-    pg = ptr16(uint(w) + g)
-    pd = ptr16(uint(w) + d)
-    pe = ptr16(uint(w) + e)
-    m = ptr16(uint(w) + modulus)
-    zeta = 0 - 1
-    rounds = 0
-    while rounds < _ROUNDS:
-        u = 1
-        v = 0
-        q = 0
-        r = 1
-        low_f = pf[0]
-        low_g = pg[0]
-        i = 0
-        while i < 13:
-            swap = zeta >> 31
-            odd = 0 - (low_g & 1)
-            low_g += ((low_f ^ swap) - swap) & odd
-            q += ((u ^ swap) - swap) & odd
-            r += ((v ^ swap) - swap) & odd
-            swap &= odd
-            zeta = (zeta ^ swap) - 1
-            low_f += low_g & swap
-            u += q & swap
-            v += r & swap
-            low_g >>= 1
-            u <<= 1
-            v <<= 1
-            i += 1
-        f = (u * pf[0] + v * pg[0]) >> 13
-        g = (q * pf[0] + r * pg[0]) >> 13
-        # The top limb is signed, in 16 bits.
-        top_d = (pd[19] ^ 0x8000) - 0x8000
-        top_e = (pe[19] ^ 0x8000) - 0x8000
-        times_d = (u & (top_d >> 31)) + (v & (top_e >> 31))
-        times_e = (q & (top_d >> 31)) + (r & (top_e >> 31))
-        d = u * pd[0] + v * pe[0]
-        e = q * pd[0] + r * pe[0]
-        times_d -= (inverse * d + times_d) & _LOW
-        times_e -= (inverse * e + times_e) & _LOW
-        d = (d + times_d * m[0]) >> 13
-        e = (e + times_e * m[0]) >> 13
-        i = 1
-        while i < 19:
-            f += u * pf[i] + v * pg[i]
-            g += q * pf[i] + r * pg[i]
-            pf[i - 1] = f & _LOW
-            pg[i - 1] = g & _LOW
-            f >>= 13
-            g >>= 13
-            d += u * pd[i] + v * pe[i] + times_d * m[i]
-            e += q * pd[i] + r * pe[i] + times_e * m[i]
-            pd[i - 1] = d & _LOW
-            pe[i - 1] = e & _LOW
-            d >>= 13
-            e >>= 13
-            i += 1
-        top_f = (pf[19] ^ 0x8000) - 0x8000
-        top_g = (pg[19] ^ 0x8000) - 0x8000
-        f += u * top_f + v * top_g
-        g += q * top_f + r * top_g
-        d += u * top_d + v * top_e + times_d * m[19]
-        e += q * top_d + r * top_e + times_e * m[19]
-        pf[18] = f & _LOW
-        pg[18] = g & _LOW
-        pd[18] = d & _LOW
-        pe[18] = e & _LOW
-        pf[19] = (f >> 13) & 0xFFFF
-        pg[19] = (g >> 13) & 0xFFFF
-        pd[19] = (d >> 13) & 0xFFFF
-        pe[19] = (e >> 13) & 0xFFFF
-        rounds += 1
-    return ((pf[19] ^ 0x8000) - 0x8000) >> 31
+    m = ptr16(uint(w) + matrix)
+    f = ptr16(uint(w) + f)[0]
+    g = ptr16(uint(w) + g)[0]
+    u = 1
+    v = 0
+    q = 0
+    r = 1
+    i = 0
+    while i < 13:
+        swap = zeta >> 31
+        odd = 0 - (g & 1)
+        g += ((f ^ swap) - swap) & odd
+        q += ((u ^ swap) - swap) & odd
+        r += ((v ^ swap) - swap) & odd
+        swap &= odd
+        zeta = (zeta ^ swap) - 1
+        f += g & swap
+        u += q & swap
+        v += r & swap
+        g >>= 1
+        u <<= 1
+        v <<= 1
+        i += 1
+    m[0] = u & 0xFFFF
+    m[1] = v & 0xFFFF
+    m[2] = q & 0xFFFF
+    m[3] = r & 0xFFFF
+    return zeta
+
+
+@micropython.viper
+def transform(x: int, y: int, w: ptr16, matrix: int):
+    """(x, y) = the matrix times (x, y) / 2**13, which is whole. Both are signed in the top limb."""
+    px = ptr16(uint(w) + x)
+    py = ptr16(uint(w) + y)
+    m = ptr16(uint(w) + matrix)
+    u = (m[0] ^ 0x8000) - 0x8000
+    v = (m[1] ^ 0x8000) - 0x8000
+    q = (m[2] ^ 0x8000) - 0x8000
+    r = (m[3] ^ 0x8000) - 0x8000
+    top_x = (px[19] ^ 0x8000) - 0x8000
+    top_y = (py[19] ^ 0x8000) - 0x8000
+    x = (u * px[0] + v * py[0]) >> 13
+    y = (q * px[0] + r * py[0]) >> 13
+    i = 1
+    while i < 19:
+        x += u * px[i] + v * py[i]
+        y += q * px[i] + r * py[i]
+        px[i - 1] = x & _LOW
+        py[i - 1] = y & _LOW
+        x >>= 13
+        y >>= 13
+        i += 1
+    x += u * top_x + v * top_y
+    y += q * top_x + r * top_y
+    px[18] = x & _LOW
+    py[18] = y & _LOW
+    px[19] = (x >> 13) & 0xFFFF
+    py[19] = (y >> 13) & 0xFFFF
+
+
+@micropython.viper
+def transform_modular(x: int, y: int, w: ptr16, matrix: int, modulus: int, inverse: int):
+    """As `transform`, with the multiple of the modulus added that makes the result whole.
+
+    `inverse` is that of the modulus modulo 2**13. The results stay between -2 and 1 times the
+    modulus, as the arguments are.
+    """
+    px = ptr16(uint(w) + x)
+    py = ptr16(uint(w) + y)
+    p = ptr16(uint(w) + modulus)
+    m = ptr16(uint(w) + matrix)
+    u = (m[0] ^ 0x8000) - 0x8000
+    v = (m[1] ^ 0x8000) - 0x8000
+    q = (m[2] ^ 0x8000) - 0x8000
+    r = (m[3] ^ 0x8000) - 0x8000
+    top_x = (px[19] ^ 0x8000) - 0x8000
+    top_y = (py[19] ^ 0x8000) - 0x8000
+    times_x = (u & (top_x >> 31)) + (v & (top_y >> 31))
+    times_y = (q & (top_x >> 31)) + (r & (top_y >> 31))
+    x = u * px[0] + v * py[0]
+    y = q * px[0] + r * py[0]
+    times_x -= (inverse * x + times_x) & _LOW
+    times_y -= (inverse * y + times_y) & _LOW
+    x = (x + times_x * p[0]) >> 13
+    y = (y + times_y * p[0]) >> 13
+    i = 1
+    while i < 19:
+        x += u * px[i] + v * py[i] + times_x * p[i]
+        y += q * px[i] + r * py[i] + times_y * p[i]
+        px[i - 1] = x & _LOW
+        py[i - 1] = y & _LOW
+        x >>= 13
+        y >>= 13
+        i += 1
+    x += u * top_x + v * top_y + times_x * p[19]
+    y += q * top_x + r * top_y + times_y * p[19]
+    px[18] = x & _LOW
+    py[18] = y & _LOW
+    px[19] = (x >> 13) & 0xFFFF
+    py[19] = (y >> 13) & 0xFFFF
+
+
+@micropython.viper
+def sign(x: int, w: ptr16) -> int:
+    """Return -1 if the signed w[x] is negative, else 0."""
+    p = ptr16(uint(w) + x)
+    return ((p[19] ^ 0x8000) - 0x8000) >> 31
 
 
 @micropython.viper

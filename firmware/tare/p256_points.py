@@ -327,8 +327,13 @@ def _invert(x: int, modulus: int, modulus_inverse: int) -> None:
     copy(modulus, _T0)
     copy(_ZERO, _T2)
     copy(ONE, _T3)
-    sign = limbs.divide_steps(w, _T0, _T1, _T2, _T3, modulus, modulus_inverse)
-    limbs.normalise(_T2, w, modulus, sign)
+    # (T0, T1) goes from (modulus, x) to (plus or minus 1, 0), and (T2, T3) along with it.
+    zeta = -1
+    for _ in range(limbs.INVERSION_ROUNDS):
+        zeta = limbs.divide_steps(_T0, _T1, w, _EX, zeta)
+        limbs.transform(_T0, _T1, w, _EX)
+        limbs.transform_modular(_T2, _T3, w, _EX, modulus, modulus_inverse)
+    limbs.normalise(_T2, w, modulus, limbs.sign(_T0, w))
 
 
 def _is_zero(register: int) -> bool:

@@ -130,14 +130,20 @@ def test_inverses_are_right():
     _, limbs = _modules()
     w = _workspace()
     for modulus in (p256_points.PRIME, p256_points.ORDER):
+        inverse_of_modulus = _inverse(modulus)
         for value in _invertible(modulus):
             _put(w, _MODULUS, modulus)
             _put(w, _SPARE, modulus)
             _put(w, _Y, value)
             _put(w, _OUT, 0)
             _put(w, _E, 1)
-            sign = limbs.divide_steps(w, _SPARE, _Y, _OUT, _E, _MODULUS, _inverse(modulus))
-            limbs.normalise(_OUT, w, _MODULUS, sign)
+            zeta = -1
+            for _ in range(limbs.INVERSION_ROUNDS):
+                zeta = limbs.divide_steps(_SPARE, _Y, w, _X, zeta)
+                limbs.transform(_SPARE, _Y, w, _X)
+                limbs.transform_modular(_OUT, _E, w, _X, _MODULUS, inverse_of_modulus)
+            assert not any(w[_Y : _Y + 40])
+            limbs.normalise(_OUT, w, _MODULUS, limbs.sign(_SPARE, w))
             inverse = _get(w, _OUT)
             assert inverse < modulus
             assert inverse * value % modulus == 1, hex(value)

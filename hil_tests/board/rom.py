@@ -44,7 +44,8 @@ def compiled(source: Path, mpy_cross: Path, *, name: str = "") -> bytes:
     """One Python file as .mpy for the board; `name` is what its tracebacks show."""
     command = [str(mpy_cross), f"-march={_ARCHITECTURE}", "-s", name or source.name, "-o", "-"]
     done = subprocess.run([*command, str(source)], capture_output=True, check=False)
-    if done.returncode:
+    # What it prints counts as well: it can end well after an error in native code.
+    if done.returncode or done.stderr:
         raise BoardError(f"{source} does not compile:\n{done.stderr.decode(errors='replace')}")
     return done.stdout
 
