@@ -30,6 +30,7 @@ MAX_LABEL_SIZE = 32
 MAX_HANDLE = 0xFFFF
 MAX_READINGS = 32
 MAX_RECEIPTS = 16
+MAX_DETAIL_SIZE = 64
 MAX_VOIDS = 0xFFFF
 MAX_VERB = 0xFFFF
 MAX_CLAIM_WINDOW_S = 600
@@ -288,24 +289,35 @@ class Readings(fields.Payload):
 
 
 class Receipt:
-    """What became of a command: its `counter`, its `verb` and one of the OUTCOME constants."""
+    """What became of a command: its `counter`, its `verb` and one of the OUTCOME constants.
 
-    __slots__ = ("counter", "outcome", "verb")
+    `detail` (1 .. 64 bytes, else empty) is what the verb gives back (SPEC 4.5).
+    """
 
-    def __init__(self, counter: int, verb: int, outcome: int) -> None:
+    __slots__ = ("counter", "detail", "outcome", "verb")
+
+    def __init__(self, counter: int, verb: int, outcome: int, detail: bytes = b"") -> None:
         self.counter = fields.integer(counter, 1, _MAX, "receipt-counter")
         self.verb = fields.integer(verb, 1, MAX_VERB, "receipt-verb")
         self.outcome = fields.integer(outcome, 0, OUTCOME_FAILED, "receipt-outcome")
+        self.detail = fields.octets(detail, 0, MAX_DETAIL_SIZE, "receipt-detail")
 
     @staticmethod
     def parse(item: object) -> "Receipt":
         """Return the receipt that a decoded item is."""
-        counter, verb, outcome = fields.array(item, 3, 3, "receipt-shape")
-        return Receipt(counter, verb, outcome)
+        parts = fields.array(item, 3, 4, "receipt-shape")
+        if len(parts) == 3:
+            return Receipt(parts[0], parts[1], parts[2])
+        # One meaning, one encoding: an empty detail is the shorter form.
+        detail = fields.octets(parts[3], 1, MAX_DETAIL_SIZE, "receipt-detail")
+        return Receipt(parts[0], parts[1], parts[2], detail)
 
     def item(self) -> list[object]:
         """Return the array that is journalled and sent."""
-        return [self.counter, self.verb, self.outcome]
+        parts: list[object] = [self.counter, self.verb, self.outcome]
+        if self.detail:
+            parts.append(self.detail)
+        return parts
 
 
 class Receipts(fields.Payload):

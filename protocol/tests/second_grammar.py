@@ -144,10 +144,12 @@ def _receipts(rest: list[Any]) -> None:
     oldest, first, receipts = _list(rest, 3)
     _sequences(oldest, first, len(_list(receipts, 1, 16)))
     for receipt in receipts:
-        counter, verb, outcome = _list(receipt, 3)
+        counter, verb, outcome, *detail = _list(receipt, 3, 4)
         _whole(counter, 1)
         _whole(verb, 1, 65_535)
         _whole(outcome, 0, 4)
+        for each in detail:
+            _octets(each, 1, 64)
 
 
 def _voids(rest: list[Any]) -> None:

@@ -150,6 +150,7 @@ def samples() -> "list[Any]":
         frame.Receipts(
             oldest=3, first=4, receipts=[frame.Receipt(7, 4, 0), frame.Receipt(8, 9, 2)]
         ),
+        frame.Receipts(oldest=3, first=4, receipts=[frame.Receipt(7, 6, 0, bytes(64))]),
         frame.Voids(oldest=1, first=1, count=12),
         answer.Welcome(nonce=NONCE, time_s=NOW_S, settled=11, claim_epoch=1),
         answer.Ack(settled=11),

@@ -174,6 +174,17 @@ def test_claim_window_fields_are_bounded() -> None:
         assert _refused(make, field, value).startswith("claim-")
 
 
+def test_a_receipt_has_a_detail_or_none() -> None:
+    for detail in (b"", b"x", bytes(frame.MAX_DETAIL_SIZE)):
+        receipt = frame.Receipt(7, command.VERB_TRUST, frame.OUTCOME_DONE, detail)
+        assert len(receipt.item()) == (4 if detail else 3)
+        assert frame.Receipt.parse(receipt.item()).detail == detail
+    for item in ([7, 6, 0, b""], [7, 6, 0, bytes(65)], [7, 6, 0, 1], [7, 6, 0, None]):
+        assert refusal(MessageError, frame.Receipt.parse, item) == "receipt-detail"
+    for item in ([7, 6], [7, 6, 0, b"x", b"x"]):
+        assert refusal(MessageError, frame.Receipt.parse, item) == "receipt-shape"
+
+
 def test_receipts_and_voids_are_bounded() -> None:
     receipt = frame.Receipt(1, 1, 0)
     for arguments in ((0, 1, 0), (1, 0, 0), (1, 65_536, 0), (1, 1, 5), (1, 1, -1)):

@@ -36,7 +36,7 @@ from protocol.tests.traffic import (
     sealed,
 )
 
-_FRAMES = int(os.environ.get("TARE_FRAMES", "12000"))
+_FRAMES = int(os.environ.get("TARE_FRAMES", "8000"))
 _SEED = int(os.environ.get("TARE_SEED", "1"))
 _REFUSED = "refused"
 

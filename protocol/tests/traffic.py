@@ -153,10 +153,14 @@ class Traffic:
     def _type_4(self) -> list[Any]:
         count = self._random.randint(1, 16)
         receipts = [
-            [self._whole(1), self._whole(1, 65_535), self._random.randint(0, 4)]
+            [self._whole(1), self._whole(1, 65_535), self._random.randint(0, 4), *self._detail()]
             for _ in range(count)
         ]
         return [*self._sequences(count), receipts]
+
+    def _detail(self) -> list[bytes]:
+        size = self._random.choice((0, 0, 0, 0, 1, 24, 64))
+        return [self._bytes(size)] if size else []
 
     def _type_5(self) -> list[Any]:
         count = self._whole(1, 65_535)
