@@ -27,7 +27,7 @@ if __name__ == "__main__":
 
 from hil_tests.board.errors import BoardError, BoardMissingError
 from tools import apt_sources, micropython, system_packages
-from tools.apt_private import PrivateArchive
+from tools.apt_private import ArchiveError, PrivateArchive
 from tools.errors import SetupError, ToolError
 from tools.progress import Report, Step, silent
 
@@ -66,11 +66,16 @@ def find_or_build(progress: Report = silent) -> Image:
 
     Raises BoardMissingError where this machine cannot have it, with the line that mends it.
     """
+    release = apt_sources.release()
+    if release.family != "debian":
+        raise BoardMissingError(
+            f"the rig image is built from Debian's source package, and this is {release.name}"
+        )
     with _one_at_a_time():
         provide_programs()
         folder = micropython.cache_folder() / f"rig-{_BOARD.lower()}-{_digest()}"
         if not folder.is_dir():
-            _build(folder, progress)
+            _build(folder, release, progress)
     return Image(folder / "firmware.elf", folder / "mpy-cross")
 
 
@@ -124,11 +129,11 @@ def _digest() -> str:
     return inputs.hexdigest()[:16]
 
 
-def _build(folder: Path, progress: Report) -> None:
+def _build(folder: Path, release: apt_sources.Release, progress: Report) -> None:
     """Builds beside `folder`, and only a finished product gets that name."""
     work = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
-        source = _fetch(work, progress)
+        source = _fetch(release, work, progress)
         progress("building the cross compiler")
         _make(source / "mpy-cross", [])
         progress("building the image")
@@ -142,23 +147,20 @@ def _build(folder: Path, progress: Report) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _fetch(work: Path, progress: Report) -> Path:
+def _fetch(release: apt_sources.Release, work: Path, progress: Report) -> Path:
     """Downloads and unpacks the source package; its folder."""
-    release = apt_sources.release()
-    if release.family != "debian":
-        raise BoardMissingError(
-            f"the rig image is built from Debian's source package, and this is {release.name}"
-        )
     suite = micropython.newer_suite(release)
     private = work / "apt"
     private.mkdir()
-    archive = PrivateArchive(release, suite, private, source=True)
-    progress("reading the package index")
-    archive.update()
-    progress("fetching 6 MB of source")
-    archive.apt(
-        ["source", "--download-only", "micropython"], "fetch the source of MicroPython", cwd=work
-    )
+    try:
+        archive = PrivateArchive(release, suite, private, source=True)
+        progress("reading the package index")
+        archive.update()
+        progress("fetching 6 MB of source")
+        fetch = ["source", "--download-only", "micropython"]
+        archive.apt(fetch, "fetch the source of MicroPython", cwd=work)
+    except ArchiveError as error:
+        raise BoardMissingError(str(error)) from error
     original = next(iter(work.glob("micropython_*.orig.tar.*")), None)
     if original is None:
         raise BoardError("the source package of MicroPython has not the shape that was expected")

@@ -9,7 +9,8 @@ import pytest
 
 from hil_tests.board import image, qemu, rom
 from hil_tests.board.errors import BoardError, BoardMissingError
-from tools import system_packages
+from tools import apt_sources, system_packages
+from tools.apt_private import ArchiveError, PrivateArchive
 from tools.errors import SetupError
 
 _DEVICE = Path(image.__file__).parent / "device"
@@ -135,3 +136,32 @@ def test_a_machine_without_the_programs_is_told_what_to_install(
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(BoardMissingError, match=r"gcc-arm-none-eabi .*qemu-system-arm"):
         image.provide_programs()
+
+
+def test_a_finished_image_is_not_built_again(
+    rig_image: image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image, "_build", None)
+    assert image.find_or_build() == rig_image
+
+
+@pytest.mark.usefixtures("rig_image")
+def test_a_failed_build_leaves_nothing_that_looks_finished(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def unreachable(*arguments: object) -> Path:
+        raise ArchiveError("could not reach the archive")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(PrivateArchive, "update", unreachable)
+    with pytest.raises(BoardMissingError, match="could not reach"):
+        image.find_or_build()
+    assert [path.name for path in (tmp_path / "tare").iterdir()] == ["rig.lock"]
+
+
+def test_another_system_than_debian_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = apt_sources.Release("", "", "Plan 9")
+    monkeypatch.setattr(apt_sources, "release", lambda: other)
+    monkeypatch.setattr(image, "provide_programs", None)
+    with pytest.raises(BoardMissingError, match="this is Plan 9"):
+        image.find_or_build()
