@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hil_tests.board import image
 from tools import micropython, system_packages
 from tools.environment import ENVIRONMENT, PYTHON, ROOT, child_environment, ensure
-from tools.errors import SetupError
+from tools.errors import SetupError, ToolError
 from tools.progress import Step
 
 _PACKAGES = ("protocol", "cloud_agent", "tools", "hil_tests")
@@ -49,6 +50,7 @@ def run(pytest_arguments: Sequence[str]) -> int:
     environment = _environment()
     if pytest_arguments:
         return _execute(_pytest(pytest_arguments), environment)
+    _provide_rig_image()
     stages = [*_static_stages(), _pytest([f"-n{_PARALLEL}", "--dist=worksteal", "--durations=10"])]
     failed = []
     for number, stage in enumerate(stages, 1):
@@ -108,6 +110,16 @@ def _environment() -> dict[str, str]:
             " skipped (TARE_SHARED may name it)."
         )
     return environment
+
+
+def _provide_rig_image() -> None:
+    """Built here, where it may take its time: inside a test the test's limit would count."""
+    try:
+        with Step("Looking for the rig image") as step:
+            image.find_or_build(step)
+    except ToolError as error:
+        # Where it cannot be had its tests skip; where it cannot be built they fail.
+        print(f"Without the rig image: {error}")
 
 
 def _search_path() -> str:

@@ -22,6 +22,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
     monkeypatch.setattr(checks, "_static_stages", lambda: list(stages))
     monkeypatch.setattr(checks, "_pytest", lambda _arguments: Stage("tests", _OK))
     monkeypatch.setattr(checks, "_provide_programs", lambda: None)
+    monkeypatch.setattr(checks, "_provide_rig_image", lambda: None)
     monkeypatch.setattr(checks, "ensure", lambda: None)
     return stages
 
