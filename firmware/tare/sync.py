@@ -201,6 +201,9 @@ class Conversation:
         if ack.settled >= journal.next_sequence:
             # Authentic, but not for what this flash holds: the next hello sorts it out.
             raise ProtocolError("ack-beyond-journal")
+        if ack.settled + 1 < journal.oldest:
+            # Of before, delayed or repeated: it must not pass for the answer to this frame.
+            return IGNORED
         journal.trim(ack.settled)
         self._device.commands.finish()
         for sequence, reason in ack.refusals:

@@ -166,6 +166,23 @@ def test_a_lost_ack_gives_a_duplicate_and_no_second_reading():
     assert list(bench.cloud.stored) == [1]
 
 
+def test_an_old_ack_that_comes_again_does_not_pass_for_the_answer():
+    bench = _Bench()
+    bench.reading()
+    bench.welcome()
+    old = bench.cloud.take(bench.conversation.next_message(bench.now_ms))
+    bench.conversation.receive(old, bench.now_ms)
+    bench.reading()
+    reply = bench.cloud.take(bench.conversation.next_message(bench.now_ms))
+    bench.conversation.receive(reply, bench.now_ms)
+    bench.reading()
+    message = bench.conversation.next_message(bench.now_ms)
+    assert bench.conversation.receive(old, bench.now_ms) == sync.IGNORED
+    assert not bench.conversation.idle
+    bench.now_ms += 10_000
+    assert bench.conversation.next_message(bench.now_ms) == message
+
+
 def test_held_records_wait_for_the_next_connection():
     bench = _Bench()
     for handle in (0, 1, 0):
