@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tare.journal import Journal
 
 _CRC_SIZE = 4
+# Two welcomes may each be wrong by half of the 30 s that a round trip may take (SPEC 7).
+_CLASH_S = 60
 
 
 class Clock:
@@ -74,12 +76,24 @@ def date_readings(journal: "Journal", clock: Clock, last_known_s: int) -> None:
     """
     if clock.zero_s is None:
         return
-    earliest = max(last_known_s, version.BUILD_TIME_S)
+    known = max(last_known_s, version.BUILD_TIME_S)
     for epoch, longest_s in journal.undated().items():
         try:
             if epoch == clock.epoch:
                 journal.date(epoch, clock.zero_s)
             else:
-                journal.bound(epoch, earliest, max(earliest, clock.zero_s - longest_s))
+                earliest, latest = _interval(known, clock.zero_s - longest_s)
+                journal.bound(epoch, earliest, latest)
         except JournalFullError:
             pass  # known until the next reset at least, and then found again
+
+
+def _interval(known_s: int, latest_s: int) -> tuple[int, int]:
+    """Return when an undated epoch began at the earliest and latest, of two times that may clash.
+
+    Where they clash by more than a slow welcome can be wrong, the cloud's clock was wrong before:
+    then only the firmware's build is known to be earlier.
+    """
+    if known_s > latest_s + _CLASH_S:
+        known_s = version.BUILD_TIME_S
+    return min(known_s, latest_s), max(known_s, latest_s)

@@ -88,10 +88,20 @@ def test_without_an_earlier_time_the_interval_begins_with_the_firmware():
     assert journal.date_of(1) == (version.BUILD_TIME_S, _NOW - 20)
 
 
-def test_a_contradiction_gives_a_point_and_not_an_inverted_interval():
+def test_two_slow_welcomes_that_contradict_each_other_give_the_time_between():
     journal = _journal()
     journal.append_reading(1, 0, 1, _reading(9_000))
     running = clock.Clock(2, 0)
     running.learn(_NOW, 0, 0)
-    clock.date_readings(journal, running, _NOW - 100)
-    assert journal.date_of(1) == (_NOW - 100, _NOW - 100)
+    clock.date_readings(journal, running, _NOW - 9_000 + 20)
+    assert journal.date_of(1) == (_NOW - 9_000, _NOW - 9_000 + 20)
+
+
+def test_a_time_known_before_that_was_wrong_makes_no_reading_wrong():
+    for wrong_by_s in (3_600, 10 * 365 * 86_400):
+        journal = _journal()
+        journal.append_reading(1, 0, 1, _reading(9_000))
+        running = clock.Clock(2, 0)
+        running.learn(_NOW, 0, 0)
+        clock.date_readings(journal, running, _NOW - 9_000 + wrong_by_s)
+        assert journal.date_of(1) == (version.BUILD_TIME_S, _NOW - 9_000)
