@@ -80,6 +80,7 @@ def _static_stages() -> list[Stage]:
             (mypy, "--config-file", "tools/mypy-firmware.ini", *_firmware_files()),
         ),
         Stage("documents", (str(PYTHON), "-P", "-m", "tools.docs_check")),
+        Stage("every branch of protocol is tested", (str(PYTHON), "-P", "-m", "tools.coverage_gate")),
     ]
 
 
@@ -134,7 +135,7 @@ def _provide_programs() -> None:
     if not missing:
         return
     packages = [_PROGRAMS[name][0] for name in missing]
-    skipped = " and ".join(_PROGRAMS[name][1] for name in missing)
+    skipped = ", ".join(_PROGRAMS[name][1] for name in missing)
     if os.geteuid() == 0 and shutil.which("apt-get") is not None:
         try:
             system_packages.install(packages, why=skipped)
