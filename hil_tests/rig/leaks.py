@@ -110,13 +110,16 @@ def _claim_codes(station: Station) -> set[str]:
 
 
 def _keys(station: Station) -> Iterator[tuple[str, bytes]]:
-    for key in device_keys(station.scale.flash.read_bytes()):
-        yield "a key of the device", key
+    # After a failed start some of them are not there.
+    if station.scale.flash.exists():
+        for key in device_keys(station.scale.flash.read_bytes()):
+            yield "a key of the device", key
     folder = station.cloud.folder
     for path in folder.ca.glob("*.key"):
         yield path.name, private_number(path)
-    # The file is a label and the key in hex.
-    yield "the key-encryption key", bytes.fromhex(folder.kek.read_text().split()[-1])
+    if folder.kek.exists():
+        # The file is a label and the key in hex.
+        yield "the key-encryption key", bytes.fromhex(folder.kek.read_text().split()[-1])
 
 
 def private_number(path: Path) -> bytes:

@@ -136,6 +136,7 @@ class Scale:
         return self.saved(since)[0]
 
     def _answers(self) -> bool:
+        assert self._device.running, f"the firmware ended:\n{self._device.recent_output()}"
         try:
             with self._line, Console(self.port, timeout_s=1) as console:
                 console.request("about")
