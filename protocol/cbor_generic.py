@@ -40,9 +40,6 @@ class _GenericDecoder(cbor.Decoder):
     def _not_shortest(self) -> None:
         pass
 
-    def _check_order(self, previous: bytes, raw_key: bytes) -> None:
-        pass
-
     def _indefinite(self, major: int, depth: int) -> object:
         if major in {2, 3}:
             return self._chunks(major)

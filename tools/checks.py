@@ -80,7 +80,7 @@ def _static_stages() -> list[Stage]:
             (mypy, "--config-file", "tools/mypy-firmware.ini", *_firmware_files()),
         ),
         Stage("documents", (str(PYTHON), "-P", "-m", "tools.docs_check")),
-        Stage("every branch of protocol is tested", (str(PYTHON), "-P", "-m", "tools.coverage_gate")),
+        Stage("every branch of protocol", (str(PYTHON), "-P", "-m", "tools.coverage_gate")),
     ]
 
 
