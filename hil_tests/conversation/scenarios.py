@@ -47,7 +47,7 @@ SCENARIOS = (
         "a restored cloud",
         claimed=True,
         known=True,
-        short=Budget(people=(1,), connections=2, cuts=1, backups=1, restores=1),
+        short=Budget(people=(1, 2), connections=2, backups=1, restores=1),
         long=Budget(people=(1, 2), connections=2, cuts=1, backups=1, restores=1),
     ),
     Scenario(
