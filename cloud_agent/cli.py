@@ -18,7 +18,7 @@ from cloud_agent import terminal
 from cloud_agent.accounts.cli import app as account_app
 from cloud_agent.broker.cli import app as broker_app
 from cloud_agent.devices.cli import app as device_app
-from cloud_agent.errors import TareError
+from cloud_agent.errors import TareError, from_os
 from cloud_agent.readings.cli import app as readings_app
 from cloud_agent.terminal import DataOption, JsonOption, out
 
@@ -107,7 +107,13 @@ def refused(
     table = Table("received (UTC)", "reason", "key", "topic", "bytes")
     for row in found:
         key = row["kid"] or "not read"
-        table.add_row(row["received_utc"], row["reason"], key, row["topic"], str(row["length"]))
+        table.add_row(
+            row["received_utc"],
+            row["reason"],
+            key,
+            terminal.printable(row["topic"]),
+            str(row["length"]),
+        )
     out.print(table if found else "No message was refused.")
 
 
@@ -125,6 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (`head`) has seen enough; nothing may be flushed at exit any more.
         sys.stdout = None
         return 0
+    except OSError as error:
+        return terminal.report(from_os(error))
     return 0
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloud_agent.config import PRIVATE_FILE_MODE
-from cloud_agent.errors import BusyError, TareError, UsageError, from_kind
+from cloud_agent.errors import BusyError, TareError, UsageError, from_kind, from_os
 from cloud_agent.service import Service
 
 _log = logging.getLogger(__name__)
@@ -123,6 +123,8 @@ class ControlServer:
             return {"result": await dispatch(self._service, self._operations, name, arguments)}
         except TareError as error:
             return _error(error)
+        except OSError as error:
+            return _error(from_os(error))
         except Exception as error:  # noqa: BLE001 # one bad request must not end the server
             # The server goes on; the text of a foreign error may hold what must not leave.
             _log.exception("operation %s failed", name)

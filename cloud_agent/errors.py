@@ -86,6 +86,12 @@ class LedgerError(TareError):
     kind = "ledger"
 
 
+def from_os(error: OSError) -> StorageError:
+    """A fault of a file in words: the folder is read-only, the disk is full."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return StorageError(f"{where}{error.strerror or type(error).__name__}")
+
+
 def _tree(root: type[TareError]) -> dict[str, type[TareError]]:
     found = {root.kind: root}
     for child in root.__subclasses__():

@@ -23,6 +23,7 @@ from cloud_agent.service import Service
 from cloud_agent.storage import schema
 
 _MOST_REFUSED: Final = 1_000
+_MOST_READINGS: Final = 1_000_000
 
 
 async def account_create(service: Service, arguments: Arguments) -> Arguments:
@@ -102,8 +103,8 @@ async def readings_list(service: Service, arguments: Arguments) -> Arguments:
     def read() -> Arguments:
         account = _authenticated(service, arguments)
         limit = arguments.get("limit")
-        if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise UsageError("the limit is a number from 1")
+        if limit is not None and (not isinstance(limit, int) or not 1 <= limit <= _MOST_READINGS):
+            raise UsageError(f"the limit is 1 to {_MOST_READINGS}")
         found = listing.list_readings(service.database, service.vault, account.subject, limit=limit)
         if arguments.get("form") == "csv":
             return {"csv": _csv(found)}

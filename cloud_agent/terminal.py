@@ -25,8 +25,9 @@ EXIT_CODES: Final = (
 )
 INTERRUPTED: Final = 130
 
-out: Final = Console(highlight=False, soft_wrap=True)
-errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+# No markup and no emoji codes: names and models are shown as they are, brackets and colons too.
+out: Final = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+errors: Final = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 DataOption = Annotated[
     Path | None,
@@ -107,8 +108,15 @@ def confirm(question: str) -> bool:
 
 def report(error: TareError) -> int:
     """Prints an error as one line; returns the exit code."""
-    errors.print(f"tare: {error}", markup=False)
+    errors.print(f"tare: {printable(str(error))}")
     return error.exit_code
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal obeys instead of showing it: what a device says of itself,
+    or a topic, may hold escape sequences. One line stays one line.
+    """
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _first_line(text: str) -> str:

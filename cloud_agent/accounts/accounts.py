@@ -71,7 +71,7 @@ def create(service: Service, new: NewAccount) -> Account:
         consent = agreements.accepted(agreements.HEALTH, new.health_consent)
     zones.zone_of(new.zone)
     name = new.name.strip()
-    if len(name.encode()) > _MAX_NAME_SIZE or not name.isprintable():
+    if not name.isprintable() or len(name.encode()) > _MAX_NAME_SIZE:
         raise UsageError(f"a name is printable and has at most {_MAX_NAME_SIZE} bytes")
     passwords.check(new.password, personal=email)
 

@@ -88,7 +88,7 @@ def create(
 def texts() -> None:
     """Print the terms of use and the consent that `create` asks for."""
     for document in (agreements.TERMS, agreements.HEALTH):
-        out.print(agreements.current(document).text, markup=False)
+        out.print(agreements.current(document).text)
 
 
 @app.command()
@@ -118,7 +118,7 @@ def show(
             f"version {consent['version']}, given {consent['given_utc']}{end}",
         )
     for device in found["devices"]:
-        table.add_row("device", f"{device['id']} ({device['model']})")
+        table.add_row("device", terminal.printable(f"{device['id']} ({device['model']})"))
     out.print(table)
 
 
@@ -244,7 +244,7 @@ def _consent(*, given: bool | None) -> str | None:
 
 def _show(agreement: Agreement) -> None:
     out.print()
-    out.print(agreement.text, markup=False)
+    out.print(agreement.text)
 
 
 def _absolute(paths: list[Path] | None) -> list[str]:

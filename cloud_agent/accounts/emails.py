@@ -23,8 +23,9 @@ def normalise(address: str) -> str:
         not at
         or not local
         or not all(labels)
-        or len(text.encode()) > _MAX_SIZE
+        # Before it is encoded: half a character, as a wrong keyboard setting leaves it, cannot be.
         or any(character.isspace() or not character.isprintable() for character in text)
+        or len(text.encode()) > _MAX_SIZE
     )
     if broken:
         raise UsageError("this is not an e-mail address")

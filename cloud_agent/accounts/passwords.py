@@ -86,9 +86,10 @@ def _nobodys_hash() -> str:
     return _hasher.hash(secrets.token_urlsafe())
 
 
-def _exact(password: str) -> str:
-    # The same key presses may arrive composed or decomposed (RFC 8265 4.2).
-    return unicodedata.normalize("NFC", password)
+def _exact(password: str) -> bytes:
+    # The same key presses may arrive composed or decomposed (RFC 8265 4.2). Bytes that are no
+    # UTF-8 arrive from the environment as half characters: wrong perhaps, but no fault of ours.
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
 
 
 def _repeats(text: str) -> bool:

@@ -43,7 +43,7 @@ def mosquitto_config(
     except PortUnknownError:
         endpoint = settle_endpoint(chosen.broker, bind=bind)
     path = mosquitto.write_config(folder or chosen.broker, endpoint, files)
-    out.print(str(path), markup=False)
+    out.print(str(path))
 
 
 @app.command()

@@ -21,6 +21,7 @@ from cloud_agent.terminal import (
     PasswordFileOption,
     connect,
     out,
+    printable,
     read_password,
 )
 
@@ -156,15 +157,15 @@ def _one_request(device: Console, words: list[str]) -> None:
     try:
         _print_reply(device.request(words[0], *words[1:]))
     except ConsoleError as error:
-        out.print(str(error), markup=False)
+        out.print(printable(str(error)))
 
 
 def _print_line(line: str) -> None:
-    out.print(line, markup=False)
+    out.print(printable(line))
 
 
 def _print_reply(reply: Any) -> None:
-    out.print("ok" if reply is None else json.dumps(reply), markup=False)
+    out.print("ok" if reply is None else json.dumps(reply))
 
 
 def _cells(device: dict[str, Any]) -> list[str]:
@@ -172,7 +173,7 @@ def _cells(device: dict[str, Any]) -> list[str]:
     hello = datetime.fromtimestamp(hello_s, UTC).strftime("%Y-%m-%d %H:%M") if hello_s else "-"
     return [
         device["id"],
-        device["model"],
+        printable(device["model"]),
         device["state"],
         str(device["claim_epoch"] or "-"),
         hello,

@@ -67,10 +67,9 @@ class Console:
         """
         self._number += 1
         line = " ".join([str(self._number), verb, *map(str, arguments)]) + "\n"
-        raw = line.encode("ascii")
-        if len(raw) > _MAX_LINE_TO_DEVICE or "\n" in line[:-1]:
-            raise ConsoleError("a request is one line of at most 1,024 bytes")
-        self._write(raw)
+        if not line.isascii() or len(line) > _MAX_LINE_TO_DEVICE or "\n" in line[:-1]:
+            raise ConsoleError("a request is one line of ASCII, of at most 1,024 bytes")
+        self._write(line.encode("ascii"))
         prefix = f"= {self._number} "
         deadline = time.monotonic() + (timeout_s or self._timeout_s)
         while True:

@@ -39,8 +39,11 @@ class Database:
         Keep it short: compaction waits for all of them, because an open reader keeps erased
         rows in the write-ahead log.
         """
-        with self._gate.reader(), self._readers.begin() as connection:
-            yield connection
+        try:
+            with self._gate.reader(), self._readers.begin() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise StorageError(f"the database cannot be read: {error.orig}") from error
 
     def compact(self) -> None:
         """Rewrites the file without its free space and empties the write-ahead log.

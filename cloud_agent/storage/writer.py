@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -32,6 +33,7 @@ class _Job(Generic[T]):
     def __init__(self, function: Callable[[sa.Connection], T], *, alone: bool) -> None:
         self.alone = alone  # outside any transaction (VACUUM, checkpoint)
         self.future: Future[T] = Future()
+        self.failure: StorageError | None = None  # what SQLite said
         self._function = function
         self._deliver: Callable[[], None] = lambda: None
 
@@ -40,6 +42,10 @@ class _Job(Generic[T]):
         try:
             with connection.begin_nested() if not self.alone else contextlib.nullcontext():
                 result = self._function(connection)
+        except sa.exc.OperationalError as fault:  # a full disk, an unreadable page
+            self.failure = StorageError(f"nothing was stored: {_first(fault)}")
+            self.failure.__cause__ = fault
+            self._deliver = lambda: self.future.set_exception(self.failure)
         except BaseException as error:  # noqa: BLE001 # belongs to whoever queued the function
             self._deliver = lambda error=error: self.future.set_exception(error)  # type: ignore[misc]
         else:
@@ -54,7 +60,10 @@ class Writer:
 
     def __init__(self, engine: sa.Engine, *, name: str) -> None:
         self._engine = engine
-        self._connection = engine.connect()
+        try:
+            self._connection = engine.connect()
+        except sa.exc.OperationalError as error:
+            raise StorageError(f"the database {name} cannot be opened: {error.orig}") from error
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
@@ -141,18 +150,36 @@ class Writer:
             with self._connection.begin():
                 for job in running:
                     job.run(self._connection)
-                    self._check_transaction()
+                    self._check_transaction(job)
         except BaseException as error:  # noqa: BLE001 # the thread must live; the jobs are told
             for job in running:
-                failure = StorageError(f"nothing was stored: {type(error).__name__}: {error}")
-                failure.__cause__ = error
-                job.future.set_exception(failure)
+                job.future.set_exception(_failure(error))
             return
         for job in running:
             job.deliver()
 
-    def _check_transaction(self) -> None:
+    def _check_transaction(self, job: _Job[Any]) -> None:
         """SQLite ends a transaction by itself on a full disk or an I/O error."""
         driver = self._connection.connection.driver_connection
         if driver is None or not driver.in_transaction:
-            raise StorageError("SQLite gave the transaction up")
+            raise job.failure or StorageError("nothing was stored: SQLite gave the transaction up")
+
+
+def _first(fault: BaseException) -> BaseException:
+    """What went wrong before the savepoint could not be undone because SQLite had done that."""
+    first, link = fault, fault.__context__
+    while link is not None:
+        if isinstance(link, sqlite3.OperationalError):
+            first = link
+        link = link.__context__
+    return first
+
+
+def _failure(error: BaseException) -> StorageError:
+    """One for each job that shared the transaction: they may be raised in different threads."""
+    if isinstance(error, StorageError):
+        failure = StorageError(str(error))
+    else:
+        failure = StorageError(f"nothing was stored: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
