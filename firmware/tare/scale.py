@@ -20,8 +20,6 @@ STEP_OFF = "step off"
 
 RESOLUTION_G = 50
 MAX_G = 180_000
-# A reading beyond the range of the plate by more than 9 steps of 100 g is not shown (OIML R 76).
-_OVERLOAD_G = MAX_G + 900
 
 _WINDOW = 2 * SAMPLES_PER_S
 _LOADED_G = 8_000
@@ -39,6 +37,10 @@ _TRIM = _WINDOW // 10
 
 _MOVED_G = 300
 _MOVED_SAMPLES = SAMPLES_PER_S
+# So long on the plate again after leaving it is the next person, not a hop.
+_BACK_SAMPLES = 2 * SAMPLES_PER_S
+# Readings that wait for the empty plate: people who change places without ever leaving it empty.
+_MAX_PROVISIONAL = 4
 
 _ZERO_WINDOW = SAMPLES_PER_S
 _ZERO_RANGE_G = 250
@@ -81,20 +83,8 @@ class Scale:
         self._since_step_on = 0
         self._held_g = 0
         self._moving = 0
-        self._provisional: Event | None = None
-
-    @property
-    def shown_g(self) -> int:
-        """What the display shows now: the held weight, else the mean of the last half second."""
-        if self.state == HELD:
-            return self._held_g
-        recent = self._window[-(SAMPLES_PER_S // 2) :]
-        return _rounded(sum(recent) // len(recent) - self.zero_g) if recent else 0
-
-    @property
-    def overloaded(self) -> bool:
-        """True beyond the range of the plate: nothing may be shown."""
-        return self.shown_g > _OVERLOAD_G
+        self._back = 0
+        self._provisional: list[Event] = []
 
     def feed(self, sample_g: int) -> Event | None:
         """Take the next sample."""
@@ -136,6 +126,9 @@ class Scale:
         off = sum(recent) // _ZERO_WINDOW - self.zero_g
         if not _is_still(recent, _ZERO_STILL_G):
             return
+        if off < -_ZERO_RANGE_G:
+            # Nothing is lighter than the empty plate: something lay there at the first look.
+            self.zero_known = False
         if not self.zero_known and abs(off) <= _ZERO_TOTAL_G // 2:
             # First look after waking: whatever lies there calmly and is light is the empty plate.
             self.zero_g += off
@@ -147,7 +140,7 @@ class Scale:
 
     def _loading(self) -> Event | None:
         if self._weight(3) < _EMPTY_G:
-            return self._left()
+            return self._gone()
         recent = self._window[-5:]
         # The ramp is over when half a second stays within a tenth.
         if max(recent) - min(recent) < max(recent) // 10 or self._since_step_on > _RELAX_AFTER:
@@ -156,7 +149,7 @@ class Scale:
 
     def _settling(self) -> Event | None:
         if self._weight(3) < _EMPTY_G:
-            return self._left()
+            return self._gone()
         if self._since_step_on < _WINDOW:
             return None
         limit = _STILL_G if self._since_step_on <= _RELAX_AFTER else _STILL_RELAXED_G
@@ -166,7 +159,8 @@ class Scale:
             return None
         if _is_still(self._window, _STILL_DOUBTFUL_G):
             return self._lock(moved=True)
-        self.state = UNLOADING
+        # Who then does stand still is weighed after all.
+        self._since_step_on = 0
         return Event(UNSTEADY)
 
     def _lock(self, *, moved: bool) -> Event:
@@ -175,12 +169,13 @@ class Scale:
         event = Event(LOCKED, _rounded(weight))
         event.moved = moved
         event.final = self.zero_known
-        self._provisional = None
         if not event.final:
-            self._provisional = Event(LOCKED, weight)
-            self._provisional.moved = moved
+            exact = Event(LOCKED, weight)
+            exact.moved = moved
+            self._provisional = self._provisional[1 - _MAX_PROVISIONAL :]
+            self._provisional.append(exact)
         self._held_g = event.grams
-        self._moving = 0
+        self._moving = self._back = 0
         self.state = HELD
         return event
 
@@ -197,23 +192,44 @@ class Scale:
 
     def _unloading(self) -> Event | None:
         if self._weight(3) >= _EMPTY_G:
-            return None
-        if self._provisional is None:
+            return self._back_on()
+        self._back = 0
+        if not self._provisional:
             return self._left()
         # The zero was unsure: wait for the calm plate.
         recent = self._window[-_ZERO_WINDOW:]
         if not _is_still(recent, _ZERO_STILL_G):
             return None
-        event, self._provisional = self._provisional, None
-        found = sum(recent) // _ZERO_WINDOW
-        if abs(found - self.zero_g) > _ZERO_WRONG_G:
-            event.grams -= found - self.zero_g
+        return self._corrected(sum(recent) // _ZERO_WINDOW)
+
+    def _back_on(self) -> Event | None:
+        """Somebody stepped on before the plate was empty: the weight shown is not theirs."""
+        self._back = self._back + 1 if self._weight(3) > _LOADED_G else 0
+        if self._back < _BACK_SAMPLES:
+            return None
+        self.state = LOADING
+        self._since_step_on = 0
+        return Event(STEP_ON)
+
+    def _corrected(self, found_g: int) -> Event:
+        """Take the zero that was found into account; one waiting reading a sample."""
+        event = self._provisional.pop(0)
+        if abs(found_g - self.zero_g) > _ZERO_WRONG_G:
+            event.grams -= found_g - self.zero_g
             event.corrected = True
         event.grams = _rounded(event.grams)
-        self.zero_g = found
-        self.zero_known = True
-        self._left()
+        if not self._provisional:
+            self.zero_g = found_g
+            self.zero_known = True
+            self._left()
         return event
+
+    def _gone(self) -> Event | None:
+        if not self._provisional:
+            return self._left()
+        self.state = UNLOADING
+        self._back = 0
+        return None
 
     def _left(self) -> Event:
         self.state = EMPTY

@@ -144,6 +144,45 @@ def test_taking_up_a_child_weighs_again():
     assert [event.grams for _, event in _locks(_run(weights))] == [70_000, 78_000]
 
 
+def test_who_stands_still_after_all_is_weighed():
+    hopping = [70_000 + 9_000 * (-1) ** number for number in range(100)]
+    events = _run([0] * 15 + hopping + [70_000] * 40 + [0] * 20)
+    kinds = [event.kind for _, event in events]
+    assert kinds == [scale.STEP_ON, scale.UNSTEADY, scale.LOCKED, scale.STEP_OFF]
+    assert events[2][1].grams == 70_000
+
+
+def test_the_next_person_is_weighed_though_the_plate_was_never_empty():
+    weights = [0] * 15 + [90_000] * 40 + [30_000] * 5 + [60_000] * 60 + [0] * 20
+    events = _run(weights)
+    assert [event.grams for _, event in _locks(events)] == [90_000, 60_000]
+    assert [event.kind for _, event in events][2] == scale.STEP_ON, "the first weight is not theirs"
+
+
+def test_a_hop_is_no_second_weigh_in():
+    weights = [0] * 15 + [70_000] * 40 + [0, 0, 70_000, 90_000] + [70_000] * 10 + [0] * 20
+    assert [event.grams for _, event in _locks(_run(weights))] == [70_000]
+
+
+def test_what_waits_for_the_empty_plate_is_neither_lost_nor_said_of_the_next():
+    # Nobody saw the plate empty: each of them steps on at once after the other.
+    device = scale.Scale()
+    locks = _locks(_run([90_000] * 40 + [30_000] * 5 + [60_000] * 60 + [0] * 20, device))
+    assert [event.grams for _, event in locks if event.final] == [90_000, 60_000]
+    # One is locked, takes something up, and leaves before that is weighed.
+    device = scale.Scale()
+    locks = _locks(_run([90_000] * 40 + [99_000] * 15 + [0] * 20, device))
+    assert [event.grams for _, event in locks if event.final] == [90_000]
+    assert device.state == scale.EMPTY
+
+
+def test_what_lay_on_the_plate_while_it_woke_makes_nobody_heavier():
+    device = scale.Scale()
+    _run([3_500] * 30 + [0] * 30, device)
+    locks = _locks(_run([70_000] * 60 + [0] * 20, device))
+    assert [event.grams for _, event in locks if event.final] == [70_000]
+
+
 def test_a_slow_drift_of_the_empty_plate_is_followed():
     device = scale.Scale()
     _run([number // 10 for number in range(600)], device)
