@@ -41,7 +41,8 @@ _STOP_S = 2.0
 _QUEUE_SIZE = 400
 _MAX_UNSENT = 5000
 _FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 10.0
+# Short: after a broker's restart the devices are back in seconds, and wait 10 s for an answer.
+_LONGEST_PAUSE_S = 2.0
 _QOS = 1
 
 
