@@ -5,6 +5,7 @@ line and an exit code.
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -119,6 +120,7 @@ def refused(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    _leave_no_core_file()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="tare")
     except SystemExit as end:
@@ -134,6 +136,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return terminal.report(from_os(error))
     return 0
+
+
+def _leave_no_core_file() -> None:
+    """Passwords and keys are in this process's memory, and would be in the file of a crash. What
+    the server starts inherits it.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,12 @@ class DataFolder:
         return cls(given.expanduser().absolute())
 
     def create(self) -> None:
-        """Makes the folder and its sub-folders, 0700. Raises `UsageError` where it cannot be."""
+        """Makes the folder and its sub-folders, 0700.
+
+        Raises `UsageError` where it cannot be, and for somebody else's folder: a home folder or
+        /tmp that is given by mistake must neither be filled nor closed to others.
+        """
+        self._refuse_others()
         try:
             for folder in (self.root, self.ca, self.broker, self.exports, self.erasures):
                 folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
@@ -45,6 +50,17 @@ class DataFolder:
         if stat.S_IMODE(self.root.stat().st_mode) & 0o077:
             # Made by hand, or by a careless copy: what is in it is for this user only.
             self.root.chmod(PRIVATE_FOLDER_MODE)
+
+    def _refuse_others(self) -> None:
+        ours = (self.lock, self.database, self.keys, self.ledger, self.kek, self.ca)
+        try:
+            shared = bool(stat.S_IMODE(self.root.stat().st_mode) & 0o077)
+            if shared and any(self.root.iterdir()) and not any(path.exists() for path in ours):
+                raise UsageError(f"{self.root} holds other files: choose a folder for Tare alone")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UsageError(f"{self.root} is no data folder: {error.strerror}") from error
 
     @property
     def database(self) -> Path:

@@ -16,6 +16,7 @@ import os
 import socket
 import struct
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -126,8 +127,10 @@ class ControlServer:
         except OSError as error:
             return _error(from_os(error))
         except Exception as error:  # noqa: BLE001 # one bad request must not end the server
-            # The server goes on; the text of a foreign error may hold what must not leave.
-            _log.exception("operation %s failed", name)
+            # The server goes on. Where it failed is logged, and not the text of a foreign error,
+            # which may hold what a person typed.
+            trace = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("operation %s failed: %s\n%s", name, type(error).__name__, trace)
             return _error(TareError(f"internal error ({type(error).__name__}); see the log"))
 
 

@@ -23,5 +23,6 @@ def keep_house(service: Service) -> None:
     for task in (export.remove_old, trays.remove_old, erasure.carry_on):
         try:
             task(service)
-        except (TareError, OSError) as error:
-            _log.warning("housekeeping (%s): %s", task.__module__, error)
+        except Exception as error:  # noqa: BLE001 - one that fails must not end the others for good
+            what = error if isinstance(error, TareError | OSError) else type(error).__name__
+            _log.warning("housekeeping (%s): %s", task.__module__, what)

@@ -39,6 +39,8 @@ class Attempts:
         with self._lock:
             self._forget(now_s)
             record = self._records.setdefault((who, origin), _Record(0, now_s))
+            # A clock that was set back must not lock anyone out until it has caught up.
+            record.last_s = min(record.last_s, now_s)
             wait_s = _wait_s(record.failures) - (now_s - record.last_s)
             if wait_s > 0:
                 raise RefusedError(f"too many attempts: try again in {wait_s} s")

@@ -255,9 +255,13 @@ def _absolute(paths: list[Path] | None) -> list[str]:
 def _copy_private(source: Path, target: Path) -> int:
     try:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise TareError(f"cannot write {target}: {error.strerror}") from error
+    try:
         with os.fdopen(descriptor, "wb") as sink, source.open("rb") as stream:
             shutil.copyfileobj(stream, sink)
     except OSError as error:
+        target.unlink(missing_ok=True)  # half of it is of no use, and in the way of the next try
         raise TareError(f"cannot write {target}: {error.strerror}") from error
     return target.stat().st_size
 

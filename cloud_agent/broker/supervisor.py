@@ -88,6 +88,8 @@ class BrokerProcess:
         self._task: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
         self._last_words = ""
+        # Two orders at once would start two brokers, and lose sight of one.
+        self._ordered = asyncio.Lock()
         self.restarts = 0
 
     @property
@@ -103,26 +105,28 @@ class BrokerProcess:
 
     async def start(self) -> None:
         """Starts the broker and returns when it listens. Raises BrokerError."""
-        if self._task is not None:
-            return
-        self._process = await self._spawn()
-        try:
-            await self._wait_listening(self._process)
-        except BrokerError:
-            await self._end(self._process)
-            raise
-        self._task = asyncio.create_task(self._supervise(), name="broker supervisor")
+        async with self._ordered:
+            if self._task is not None:
+                return
+            self._process = await self._spawn()
+            try:
+                await self._wait_listening(self._process)
+            except BrokerError:
+                await self._end(self._process)
+                raise
+            self._task = asyncio.create_task(self._supervise(), name="broker supervisor")
 
     async def stop(self) -> None:
         """Ends the broker, and its supervision first."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-        if self._process is not None:
-            await self._end(self._process)
-            self._process = None
+        async with self._ordered:
+            if self._task is not None:
+                self._task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._task
+                self._task = None
+            if self._process is not None:
+                await self._end(self._process)
+                self._process = None
 
     async def _supervise(self) -> None:
         pause_s: float = _FIRST_PAUSE_S
@@ -147,6 +151,8 @@ class BrokerProcess:
             stderr=asyncio.subprocess.PIPE if self._launch.is_talkative else None,
             # Its own session: Ctrl-C in a terminal goes to the server, which stops it in order.
             start_new_session=True,
+            # What a shell was told for other commands is none of the broker's business.
+            env={k: v for k, v in os.environ.items() if not k.startswith("TARE_")},
         )
         if process.stderr is not None:
             self._listener = asyncio.create_task(self._listen(process.stderr))

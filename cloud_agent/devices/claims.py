@@ -33,7 +33,9 @@ class Claimed:
 
 
 class Claims:
-    """Takes codes from accounts; at most five attempts an hour each, counted in memory."""
+    """Takes codes from accounts; at most five attempts an hour each, counted in memory: a restart
+    forgets them, and against 80 random bits that live ten minutes a few more are no help.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -55,12 +57,13 @@ class Claims:
         claimed = await self._service.writer.run(
             lambda connection: self._claim(connection, account, code, now_s)
         )
-        del self._attempts[account.id]
+        self._attempts.pop(account.id, None)  # another claim of theirs may have been first
         self._service.announce_orders(claimed.device)
         return claimed
 
     def _count_attempt(self, account: bytes, now_s: int) -> None:
-        recent = [at_s for at_s in self._attempts.get(account, []) if at_s > now_s - _WITHIN_S]
+        # A clock that was set back leaves attempts in the future: they would count for ever.
+        recent = [at_s for at_s in self._attempts.get(account, []) if 0 <= now_s - at_s < _WITHIN_S]
         if len(recent) >= _MOST_ATTEMPTS:
             raise ClaimError("too many codes were tried: wait an hour")
         self._attempts[account] = [*recent, now_s]

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -58,6 +59,8 @@ class Pipeline:
         self._greeted: dict[str, bytes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._consumer: asyncio.Task[None] | None = None
+        # A thread of its own: those that all operations share may all wait for an erasure.
+        self._verifier = ThreadPoolExecutor(1, thread_name_prefix="verify")
         self.counts = Counts()
 
     def start(self) -> None:
@@ -76,6 +79,7 @@ class Pipeline:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
         self._consumer = None
+        self._verifier.shutdown()
 
     async def _consume(self) -> None:
         while True:
@@ -92,7 +96,8 @@ class Pipeline:
 
     async def _store(self, batch: Sequence[Delivery]) -> None:
         # In a thread: it computes, and waits for the database while that is being compacted.
-        outcomes = await asyncio.to_thread(self._verify, batch)
+        loop = asyncio.get_running_loop()
+        outcomes = await loop.run_in_executor(self._verifier, self._verify, batch)
         handled = await self._service.writer.run(
             lambda connection: self._apply(connection, batch, outcomes)
         )
@@ -175,7 +180,7 @@ class Pipeline:
             outgoing = await self._service.writer.run(
                 lambda connection: self._handlers.orders(connection, device)
             )
-        except TareError as error:
+        except Exception as error:  # noqa: BLE001 - the next hello asks for them again
             _complain(f"device {device}: orders were not sent", error)
             return
         self._send(outgoing)

@@ -62,15 +62,16 @@ def erase(service: Service, account: Account, *, given: tuple[Path, ...] = ()) -
 
 def status(service: Service, request: bytes, *, given: tuple[Path, ...] = ()) -> Report:
     """How far an erasure is; carries on what can be carried on. `NotFoundError` if unknown."""
-    if request.hex() in service.ledger.unfinished():
-        with service.export_lock:
+    # One at a time: who asks while housekeeping closes it would find the plan gone.
+    with service.export_lock:
+        if request.hex() in service.ledger.unfinished():
             _carry_out(service, request)
-        _announce(service, request)
-    report = proof.read(service.database, request)
-    if report.state in {"awaiting-devices", "failed"} and report.devices_confirmed:
-        _close(service, request, given)
+            _announce(service, request)
         report = proof.read(service.database, request)
-    return report
+        if report.state in {"awaiting-devices", "failed"} and report.devices_confirmed:
+            _close(service, request, given)
+            report = proof.read(service.database, request)
+        return report
 
 
 def resume(service: Service) -> None:
@@ -79,7 +80,7 @@ def resume(service: Service) -> None:
     for request in service.ledger.unfinished():
         try:
             _carry_out(service, bytes.fromhex(request))
-        except TareError as error:
+        except (TareError, OSError) as error:
             # The keys are gone or go below; the rest is tried again.
             _log.warning("erasure %s is not complete: %s", request, error)
     _sweep_restored(service)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cloud_agent.service import Service
 
 KEPT_S: Final = 86_400
+_FIRST_ZIP_DATE_S: Final = 315_532_800  # 1980-01-01
 
 _README: Final = """\
 This is everything that Tare keeps about you.
@@ -205,7 +206,8 @@ def _zip(members: dict[str, bytes], now_s: int) -> bytes:
         "made_utc": _utc(now_s),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
-    date = datetime.fromtimestamp(now_s, UTC)
+    # A zip file knows no earlier date, but a small computer without a clock may think that it is.
+    date = datetime.fromtimestamp(max(now_s, _FIRST_ZIP_DATE_S), UTC)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, data in (members | {"manifest.json": _json(manifest)}).items():

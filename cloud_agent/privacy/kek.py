@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cloud_agent.errors import KeyEncryptionKeyError
-from cloud_agent.privacy.files import write_private
+from cloud_agent.privacy.files import remove_durably, write_private
 from cloud_agent.privacy.sealing import KEY_SIZE
 
 _LABEL: Final = "tare key-encryption key 1: "
@@ -20,6 +20,9 @@ _LABEL: Final = "tare key-encryption key 1: "
 
 def load_or_create(path: Path, *, may_create: bool) -> bytes:
     """The 32-byte key. Raises `KeyEncryptionKeyError` when it is missing, damaged or exposed."""
+    for left_over in path.parent.glob(f".{path.name}.*"):
+        # A cut while it was made: a copy that no list of files to leave out of a backup names.
+        remove_durably(left_over)
     if not path.exists():
         if not may_create:
             raise KeyEncryptionKeyError(

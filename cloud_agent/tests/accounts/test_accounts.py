@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -316,3 +317,13 @@ def test_the_texts_in_force_say_which_version_they_are() -> None:
         text = agreements.current(document)
         assert text.text.splitlines()[0].endswith(f"version {text.version}")
         assert len(text.text.split()) < 500, "short enough to be read"
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
+    attempts = Attempts()
+    for _ in range(6):
+        with contextlib.suppress(RefusedError):
+            attempts.begin(b"who", "local", 1_000_000)
+    with pytest.raises(RefusedError, match=r"try again in \d s"):
+        attempts.begin(b"who", "local", 10)
+    attempts.begin(b"who", "local", 20)

@@ -130,3 +130,28 @@ def _driver(connection: sa.Connection) -> Any:
 def _fill(connection: sa.Connection) -> None:
     row = {"reason": "x" * 100_000, "topic": "", "length": 0, "received_s": 0}
     connection.execute(schema.refused_frame.insert().values(row))
+
+
+def test_somebody_elses_folder_is_neither_filled_nor_closed(shell: Shell) -> None:
+    shell.root.mkdir(mode=0o755)
+    (shell.root / "letters").mkdir()
+    shell.root.chmod(0o755)
+    refused = shell.tare("device", "list")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert [one.name for one in shell.root.iterdir()] == ["letters"]
+    assert shell.root.stat().st_mode & 0o777 == 0o755
+
+
+def test_an_own_folder_that_was_opened_by_a_copy_is_closed_again(shell: Shell) -> None:
+    assert shell.tare("device", "list").code == 0
+    shell.root.chmod(0o755)
+    assert shell.tare("device", "list").code == 0
+    assert shell.root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_crash_would_leave_no_memory_behind() -> None:
+    script = "import resource; from cloud_agent.cli import main; main(['--help']);"
+    script += "print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    command = ["/bin/sh", "-c", f'ulimit -S -c unlimited; exec "{sys.executable}" -c "{script}"']
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0"

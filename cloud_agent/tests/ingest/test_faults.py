@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -144,3 +146,24 @@ def test_many_voids_at_once(cloud: ServerThread, claimed: Device) -> None:
     assert ack.settled == first + 65_534
     late = claimed.readings([weight(1)], first=first)
     assert claimed.deliver(late).refusals == [(first, answer.DROP_ERASED)]
+
+
+def test_threads_that_all_wait_do_not_stop_the_consumer(
+    cloud: ServerThread, claimed: Device
+) -> None:
+    """Exports and erasures wait for each other in the threads that operations share."""
+    end = threading.Event()
+
+    async def wait_in_threads() -> list[asyncio.Task[bool]]:
+        return [asyncio.create_task(asyncio.to_thread(end.wait, 30)) for _ in range(64)]
+
+    async def ended(tasks: list[asyncio.Task[bool]]) -> None:
+        await asyncio.gather(*tasks)
+
+    waiting = cloud.run(wait_in_threads())
+    try:
+        message = claimed.readings([weight(70_000)])
+        assert claimed.deliver(message).settled == message.last
+    finally:
+        end.set()
+        cloud.run(ended(waiting))
