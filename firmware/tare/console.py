@@ -31,8 +31,6 @@ class Lines:
 
     def feed(self, byte: int) -> "str | None":
         """Take a byte; return the line that it ends, "" for one that cannot be read."""
-        if byte == _CR:
-            return None
         if byte != _LF:
             if len(self._line) >= MAX_LINE_IN - 1:
                 self._overlong = True
@@ -40,6 +38,8 @@ class Lines:
                 self._line.append(byte)
             return None
         raw, bad = bytes(self._line), self._overlong
+        if raw and raw[-1] == _CR:  # hosts that end lines with both
+            raw = raw[:-1]
         self._line = bytearray()
         self._overlong = False
         if bad or any(not 32 <= byte < 127 for byte in raw):

@@ -79,6 +79,7 @@ def test_lines_are_bounded_and_printable():
     assert _lines(b"x" * 1_023 + b"\n") == ["x" * 1_023]
     assert _lines(b"x" * 1_024 + b"\n1 about\n") == ["", "1 about"]
     assert _lines(b"x" * 100_000) == []
+    assert _lines(b"1 reb\root\n\r\n\r1 about\n") == ["", "", ""]
     assert _lines(b"1 ab\x00out\n\xff\xfe\n\n") == ["", "", ""]
 
 
