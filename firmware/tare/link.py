@@ -7,6 +7,7 @@ network is down: `awake_until_ms`, moved only by what a person or the cloud did,
 import asyncio
 
 from protocol import topics
+from protocol.errors import ProtocolError
 from tare.errors import FirmwareError, LinkError
 from tare.mqtt import Client
 from tare.sync import COMMAND, IGNORED, WELCOME, ClaimWindow, Conversation
@@ -100,7 +101,8 @@ class Link:
         while self._is_awake():
             try:
                 await self._session(device)
-            except FirmwareError as error:
+            except (FirmwareError, ProtocolError) as error:
+                # ProtocolError: a record that fits into no message; it must not cost the backoff.
                 self._log("link: %s" % error)
                 failures = 1 if self.state == CONNECTED else failures + 1
                 await self._back_off(failures)

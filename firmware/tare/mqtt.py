@@ -127,9 +127,9 @@ class Client:
         return self._identifier
 
     async def _send(self, packet: bytes) -> None:
-        if self.error is not None:
-            raise self.error
         async with self._sending:
+            if self.error is not None:  # perhaps only since this one waits for its turn
+                raise self.error
             try:
                 self._stream.write(packet)
                 await asyncio.wait_for_ms(self._stream.drain(), self._timeout_ms)

@@ -1,6 +1,7 @@
 """The MQTT client against a scripted broker: it waits bounded, resends, and fails cleanly."""
 
 import asyncio
+import random
 
 from memory_stream import MemoryStream
 
@@ -133,6 +134,76 @@ async def test_malformed_packets_after_connect_end_the_connection():
         assert bench.client.error is not None, script
         assert bench.lost == 1
         await bench.client.close()
+
+
+async def test_a_broker_that_ends_after_any_byte_is_a_link_error():
+    script = _CONNACK + _SUBACK + b"\x40\x02\x00\x02"
+    for size in range(len(script)):
+        bench = _Bench(timeout_ms=500)
+        bench.stream.give(script[:size])
+        bench.stream.end()
+        try:
+            await bench.client.connect("device")
+            await bench.client.subscribe("t")
+            await bench.client.publish("t", b"x")
+        except LinkError:
+            assert bench.lost == 1, size
+        else:
+            raise AssertionError(size)
+        await bench.client.close()
+
+
+async def test_bytes_that_trickle_in_for_ever_do_not_hold_it():
+    bench = _Bench(timeout_ms=50)
+    trickle = asyncio.create_task(_trickle(bench.stream, b"\x20\x02\x00\x00"))
+    await bench.fails(asyncio.wait_for_ms(bench.client.connect("device"), 500))
+    trickle.cancel()
+    bench = _Bench(timeout_ms=50)
+    await bench.connect()
+    trickle = asyncio.create_task(_trickle(bench.stream, b"\x30\x50\x00\x01t" + bytes(80)))
+    await asyncio.sleep_ms(150)
+    assert str(bench.client.error) == "the broker takes too long"
+    trickle.cancel()
+
+
+async def _trickle(stream, data):
+    for byte in data:
+        stream.give(bytes((byte,)))
+        await asyncio.sleep_ms(20)
+
+
+async def test_random_packets_end_the_connection_or_change_nothing():
+    random.seed(12)
+    for _ in range(300):
+        bench = _Bench()
+        await bench.connect()
+        sending = asyncio.create_task(bench.client.publish("t", b"x"))
+        body = bytes(random.randrange(256) for _ in range(random.randrange(6)))
+        bench.stream.give(bytes((random.randrange(256), len(body))) + body)
+        for _ in range(8):
+            await asyncio.sleep_ms(0)
+        acknowledged = sending.done() and bench.client.error is None
+        assert not acknowledged or body == b"\x00\x02"
+        await bench.client.close()
+        try:
+            await sending
+        except LinkError:
+            pass
+
+
+async def test_who_waited_for_a_turn_sends_nothing_into_a_dead_connection():
+    bench = _Bench(timeout_ms=30)
+    await bench.connect()
+
+    async def stuck():
+        await asyncio.sleep(60)
+
+    bench.stream.drain = stuck
+    both = [asyncio.create_task(bench.client.publish("t", data)) for data in (b"x", b"y")]
+    for sending in both:
+        assert "sending takes too long" in await bench.fails(asyncio.wait_for_ms(sending, 45))
+    assert b"y" not in bench.stream.take()
+    await bench.client.close()
 
 
 async def test_a_ping_goes_out_and_silence_after_it_is_an_outage():
