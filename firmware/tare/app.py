@@ -15,7 +15,14 @@ from tare.clock import Clock
 from tare.commands import Commands
 from tare.console import Console
 from tare.display import Display
-from tare.errors import ConsoleError, EnrolmentError, FlashError, JournalFullError, SensorError
+from tare.errors import (
+    ConsoleError,
+    EnrolmentError,
+    FirmwareError,
+    FlashError,
+    JournalFullError,
+    SensorError,
+)
 from tare.identity import Enrolment, Identity, IdentityStore
 from tare.journal import Journal
 from tare.link import Link
@@ -34,6 +41,11 @@ _BUFFER = 4096
 _DATA_PER_LINE = 256
 _WINDOW_MS = 600_000
 _RESTART_MS = 1_000
+_TICK_MS = 1_000
+# How long a result is shown after the person has left the plate.
+_SHOWN_MS = 5_000
+# A single sample at the end of the range is a disturbance on the wire; half a second is a fault.
+_BAD_SAMPLES = scale.SAMPLES_PER_S // 2
 
 
 class App:
@@ -58,6 +70,8 @@ class App:
         self._enrolled = asyncio.Event()
         self.link = Link(board, self.console.log, self._noticed)
         self._scale = scale.Scale()
+        self._bad_samples = 0
+        self._shown_ms = 0
         self._resetting: asyncio.Task[None] | None = None
         self._add_verbs()
 
@@ -66,12 +80,17 @@ class App:
         self.console.log(
             "%s, firmware %s, boot %d" % (self._board.model, version.FIRMWARE, self.boot.counter)
         )
-        self.commands.finish()
+        self._finish_command()
         if self.identity is not None:
             self._enrolled.set()
             self.link.wake()
         self._show_idle()
-        tasks = (("console", self._serve_console), ("scale", self._weigh), ("link", self._connect))
+        tasks = (
+            ("console", self._serve_console),
+            ("scale", self._weigh),
+            ("display", self._tidy),
+            ("link", self._connect),
+        )
         await asyncio.gather(*[self._keep_running(name, task) for name, task in tasks])
 
     def _boot(self) -> Clock:
@@ -87,6 +106,13 @@ class App:
         boot.save()
         board.retain(running.retain())
         return running
+
+    def _finish_command(self) -> None:
+        """It must not stop the start: what cannot be finished now is tried at each welcome."""
+        try:
+            self.commands.finish()
+        except (FirmwareError, ProtocolError) as error:
+            self.console.log("stored command not finished: %s" % error)
 
     async def _keep_running(
         self, name: str, task: "Callable[[], Coroutine[Any, Any, None]]"
@@ -106,6 +132,8 @@ class App:
                 line = lines.feed(byte)
                 if line is not None:
                     self.console.handle(line)
+            # A flood of input must leave the others their turn.
+            await asyncio.sleep_ms(0)
 
     async def _connect(self) -> None:
         await self._enrolled.wait()
@@ -126,17 +154,41 @@ class App:
 
     async def _weigh(self) -> None:
         while True:
-            counts = await self._board.next_counts()
-            try:
-                event = self._scale.feed(self._calibration.grams(counts))
-            except SensorError as error:
-                self.display.put("Sensor error")
-                self.console.log("scale: %s" % error)
-                continue
-            if event is not None:
-                self._weighed(event)
+            self._sampled(await self._board.next_counts())
+
+    def _sampled(self, counts: int) -> None:
+        try:
+            event = self._scale.feed(self._calibration.grams(counts))
+        except SensorError as error:
+            self._bad_samples += 1
+            if self._bad_samples == _BAD_SAMPLES:
+                self._sensor_failed(error)
+            return
+        self._bad_samples = 0
+        if event is not None:
+            self._weighed(event)
+
+    def _sensor_failed(self, error: SensorError) -> None:
+        self.console.log("scale: %s" % error)
+        # What comes after the gap is not the same weigh-in, and its zero is in doubt.
+        self._scale = scale.Scale()
+        self._shown_ms = self._board.monotonic_ms()
+        self.display.put("Sensor error")
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep_ms(_TICK_MS)
+            self._clear_display()
+
+    def _clear_display(self) -> None:
+        """Go back to idle when the plate is empty and the result was shown long enough."""
+        shown_ms = self._board.monotonic_ms() - self._shown_ms
+        busy = self._scale.state != scale.EMPTY or self._bad_samples >= _BAD_SAMPLES
+        if not busy and shown_ms >= _SHOWN_MS:
+            self._show_idle()
 
     def _weighed(self, event: scale.Event) -> None:
+        self._shown_ms = self._board.monotonic_ms()
         if event.kind == scale.STEP_ON:
             self.display.put("Weighing ...")
         elif event.kind == scale.UNSTEADY:
@@ -167,9 +219,16 @@ class App:
             return
         self.display.weight(event.grams, "saved")
         self.console.event("saved", {"sequence": sequence})
-        if not event.moved and people.learn(self.state.people, handle, event.grams):
-            self.state.save()
         self.link.wake()
+        if not event.moved and people.learn(self.state.people, handle, event.grams):
+            self._save_learnt()
+
+    def _save_learnt(self) -> None:
+        """The reading is safe already: a fault here costs a habit of the person, nothing else."""
+        try:
+            self.state.save()
+        except FlashError as error:
+            self.console.log("what was learnt was not stored: %s" % error)
 
     def _not_saved(self, event: scale.Event, why: str) -> None:
         self.display.weight(event.grams, "NOT SAVED: " + why)
@@ -195,14 +254,18 @@ class App:
         self._board.retain(self.clock.retain())
         if what == COMMAND and self.state.claim_epoch and self.link.window is not None:
             self.link.window = None
+            self._shown_ms = self._board.monotonic_ms()
             self.display.put("Claimed", "Step on the scale")
         elif what == COMMAND and not self.state.claim_epoch:
             self._scale = scale.Scale()
             self._show_idle()
 
     def _show_idle(self) -> None:
+        window = self.link.window
         if self.identity is None:
             self.display.put("Not enrolled")
+        elif window is not None and window.left_s(self._board.monotonic_ms()):
+            self.display.claim_code(claim_code.to_text(window.code))
         elif self.state.claim_epoch == 0:
             self.display.put("No owner", "Press the button")
         else:
@@ -272,7 +335,7 @@ class App:
             code = self._board.random(claim_code.CODE_SIZE)
             window_ms = min(_WINDOW_MS, frame.MAX_CLAIM_WINDOW_S * 1000)
             self.link.window = ClaimWindow(code, self._board.monotonic_ms() + window_ms)
-            self.display.claim_code(claim_code.to_text(code))
+            self._show_idle()
         self.link.call()
         return None
 

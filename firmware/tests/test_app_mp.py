@@ -1,7 +1,10 @@
 """The application on a board in memory: from a foot on the plate to "saved", and what it means."""
 
+import asyncio
+import gc
 import random
 
+from protocol import claim_code
 from protocol.command import Person
 from protocol.signer import PortableSigner
 from sim.load_cell import COUNTS_PER_KG, ZERO_COUNTS, LoadCell
@@ -12,6 +15,7 @@ from tare.board import Board
 from tare.calibration import Calibration
 from tare.errors import FlashError
 from tare.journal import Journal
+from tare.sync import COMMAND
 
 TIMEOUT_S = 200
 _SIZE = (flash_map.JOURNAL_FIRST + flash_map.JOURNAL_COUNT) * flash_map.SECTOR
@@ -52,6 +56,12 @@ class _MemoryBoard(Board):
     def write_line(self, text):
         self.out.append(text)
 
+    async def read_console(self):
+        await asyncio.sleep(60)
+
+    async def next_counts(self):
+        await asyncio.sleep(60)
+
     def add_verbs(self, console):
         pass
 
@@ -60,6 +70,7 @@ class _Bench:
     def __init__(self, flash=None, *, claimed=True):
         self.board = _MemoryBoard(flash or Nor(Memory(_SIZE)))
         self.app = App(self.board)
+        self.app.identity = object()  # enrolled, as far as the display goes
         self._cell = LoadCell(_random_bytes)
         if claimed and not self.app.state.claim_epoch:
             self.app.state.claim_epoch = 3
@@ -68,12 +79,16 @@ class _Bench:
 
     def step_on(self, grams):
         """Feed a whole weigh-in to the scale task's inner part."""
-        app = self.app
-        for samples in (self._cell.empty(1.5), self._cell.stand(grams)):
-            for counts in samples:
-                event = app._scale.feed(app._calibration.grams(counts))
-                if event is not None:
-                    app._weighed(event)
+        self.feed(self._cell.empty(1.5))
+        self.feed(self._cell.stand(grams))
+
+    def feed(self, samples):
+        for counts in samples:
+            self.app._sampled(counts)
+
+    def later(self, seconds):
+        self.board.now_ms += seconds * 1000
+        self.app._clear_display()
 
     def shown(self):
         return self.app.display.lines
@@ -163,6 +178,127 @@ def test_too_heavy_is_no_reading():
     bench.step_on(190_000)
     assert bench.shown() == ["Out of range"]
     assert bench.app.journal.kept == 0
+
+
+def _counts(grams, samples):
+    return [ZERO_COUNTS + grams * COUNTS_PER_KG // 1000] * samples
+
+
+def test_a_result_is_shown_until_the_person_has_left_and_read_it():
+    bench = _Bench()
+    bench.feed(_counts(0, 15) + _counts(72_500, 50))
+    bench.later(60)
+    assert bench.shown() == ["72.50 kg", "saved"], "somebody stands there"
+    bench.feed(_counts(0, 15))
+    bench.later(4)
+    assert bench.shown() == ["72.50 kg", "saved"]
+    bench.later(2)
+    assert bench.shown() == ["Step on the scale"]
+
+
+def test_a_step_that_was_too_short_does_not_weigh_for_ever():
+    bench = _Bench()
+    bench.feed(_counts(0, 15) + _counts(72_500, 8) + _counts(0, 15))
+    bench.later(6)
+    assert bench.shown() == ["Step on the scale"]
+    assert bench.app.journal.kept == 0
+
+
+def test_a_weigh_in_does_not_cost_the_claim_code_and_its_end_does():
+    bench = _Bench(claimed=False)
+    bench.app.console.handle("1 button short")
+    shown = bench.shown()
+    assert claim_code.to_text(bytes(10)) == "-".join(shown[1:])
+    bench.feed(_counts(0, 15) + _counts(72_500, 50) + _counts(0, 15))
+    assert bench.shown()[1] == "not kept: no owner"
+    bench.later(6)
+    assert bench.shown() == shown
+    bench.app._noticed(COMMAND)  # one that was no claim
+    assert bench.shown() == shown
+    bench.later(600)
+    assert bench.shown() == ["No owner", "Press the button"]
+
+
+def test_a_disturbed_sample_is_passed_over():
+    bench = _Bench()
+    bench.feed(_counts(0, 15) + _counts(72_500, 10) + [0x7FFFFF] + _counts(72_500, 40))
+    bench.feed([-0x800000])
+    assert bench.shown() == ["72.50 kg", "saved"]
+    assert len(bench.events("saved")) == 1
+
+
+def test_a_broken_wire_is_said_once_and_goes_when_it_is_mended():
+    bench = _Bench()
+    bench.feed(_counts(72_500, 10) + [0x7FFFFF] * 2_000)
+    bench.later(60)
+    assert bench.shown() == ["Sensor error"]
+    assert len([line for line in bench.board.out if "out of range" in line]) == 1
+    bench.feed(_counts(0, 15))
+    bench.later(1)
+    assert bench.shown() == ["Step on the scale"]
+    bench.feed(_counts(72_500, 50))
+    assert bench.shown() == ["72.50 kg", "saved"]
+
+
+def test_a_habit_that_cannot_be_stored_does_not_keep_the_reading_from_being_sent():
+    bench = _Bench()
+
+    def broken():
+        raise FlashError("broken")
+
+    bench.app.state.save = broken
+    bench.feed(_counts(0, 15) + _counts(73_500, 50))
+    assert bench.shown() == ["73.50 kg", "saved"]
+    assert bench.app.link._is_awake()
+
+
+async def test_a_command_that_cannot_be_finished_does_not_stop_the_start():
+    bench = _Bench()
+
+    def broken():
+        raise FlashError("broken")
+
+    bench.app.commands.finish = broken
+    bench.app.identity = None
+    running = asyncio.create_task(bench.app.run())
+    await asyncio.sleep_ms(50)
+    assert not running.done()
+    assert "# stored command not finished: broken" in bench.board.out
+    assert bench.shown() == ["Not enrolled"]
+    running.cancel()
+
+
+async def test_a_flood_on_the_console_leaves_the_others_their_turn():
+    bench = _Bench()
+    reads = []
+
+    async def flood():
+        reads.append(1)
+        if len(reads) > 1_000:
+            await asyncio.sleep(60)
+        return b"garbage\n" * 10
+
+    bench.board.read_console = flood
+    serving = asyncio.create_task(bench.app._serve_console())
+    for _ in range(3):
+        await asyncio.sleep_ms(0)
+    assert 1 <= len(reads) < 10
+    serving.cancel()
+
+
+def test_a_thousand_weigh_ins_leave_no_memory_behind():
+    bench = _Bench()
+    day = _counts(0, 15) + _counts(72_500, 25) + _counts(0, 15)
+    used = []
+    for number in range(1_000):
+        bench.feed(day)
+        bench.app.journal.trim(number + 1)
+        bench.board.out.clear()
+        if number % 100 == 99:
+            gc.collect()
+            used.append(gc.mem_alloc())
+    assert bench.app.journal.next_sequence == 1_001
+    assert max(used) - used[0] < 2_000, used
 
 
 def test_no_reading_is_in_the_log():
