@@ -21,11 +21,15 @@ _LATEST_MS = 40 * HOUR_MS
 
 @dataclass
 class Weather:
-    """Shares of messages that meet each fate; all 0 is a good day."""
+    """Shares of messages that meet each fate; all 0 is a good day.
+
+    `withheld`: an answer that the device gets on its next connection only.
+    """
 
     lost: float = 0.0
     doubled: float = 0.0
     late: float = 0.0
+    withheld: float = 0.0
     overtaken: float = 0.0
     damaged: float = 0.0
     shown_again: float = 0.0
@@ -34,7 +38,7 @@ class Weather:
     def clear(self) -> None:
         """From now on everything arrives once, soon and in order."""
         self.lost = self.doubled = self.late = self.overtaken = 0.0
-        self.damaged = self.shown_again = self.refused = 0.0
+        self.withheld = self.damaged = self.shown_again = self.refused = 0.0
 
 
 class Client(Protocol):
@@ -64,6 +68,7 @@ class Broker:
         self._clients: dict[str, tuple[int, Client]] = {}
         self._number = 0
         self._last_ms: dict[str, int] = {}
+        self._withheld: dict[str, list[bytes]] = {}
         self._uplink: deque[tuple[str, bytes]] = deque(maxlen=_REMEMBERED)
         self._downlink: deque[tuple[str, bytes]] = deque(maxlen=_REMEMBERED)
 
@@ -73,6 +78,10 @@ class Broker:
             return None
         self._number += 1
         self._clients[client.id] = (self._number, client)
+        topic = topics.down(client.id)
+        for payload in self._withheld.pop(topic, ()):
+            # Behind the welcome, or before it.
+            self._later(self._delay_ms() * 10, topic, payload, self._to_client)
         return self._number
 
     def disconnect(self, client: Client, connection: int) -> None:
@@ -102,7 +111,9 @@ class Broker:
 
     def answer(self, topic: str, payload: bytes) -> None:
         """From the agent, QoS 0."""
-        if self.up:
+        if self._rng.random() < self.weather.withheld:
+            self._withheld.setdefault(topic, []).append(payload)
+        elif self.up:
             self._send(topic, payload, self._to_client, self._downlink)
 
     def _send(

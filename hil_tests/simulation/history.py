@@ -78,6 +78,11 @@ class History:
         """Of all messages and when they came, without their seals, which are random."""
         return self._sum.hexdigest()
 
+    @property
+    def saved_count(self) -> int:
+        """How many readings were shown as saved."""
+        return sum(weighing.sequence is not None for weighing in self.weighings.values())
+
     def of(self, device: str) -> _DeviceTruth:
         """What is known of a device."""
         return self._devices.setdefault(device, _DeviceTruth())

@@ -99,9 +99,11 @@ class Households:
             return
         code = home.device.press()
         if code:
-            delay_ms = self._rng.randrange(10, 400) * SECOND_MS
+            delay_ms = self._rng.randrange(10, 200) * SECOND_MS
             self._timeline.after(delay_ms, lambda: self._type_code(home, code))
-        self._timeline.after(self._rng.randrange(HOUR_MS, 8 * HOUR_MS), lambda: self._claim(home))
+        self._timeline.after(
+            self._rng.randrange(HOUR_MS // 3, 4 * HOUR_MS), lambda: self._claim(home)
+        )
 
     def _type_code(self, home: Home, code: str) -> None:
         wants = home.wants
@@ -187,7 +189,7 @@ class Households:
     def _empty(self, home: Home) -> None:
         home.account, home.epoch, home.people = None, 0, {}
         home.wants = self._someone()
-        delay_ms = self._rng.randrange(MINUTE_MS, DAY_MS)
+        delay_ms = self._rng.randrange(MINUTE_MS, DAY_MS // 4)
         self._timeline.after(delay_ms, lambda: self._claim(home))
 
     def _someone(self) -> int | None:

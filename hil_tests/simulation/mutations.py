@@ -74,6 +74,15 @@ class _CounterAfterTheAct(cores.commands.Commands):  # type: ignore[misc] # the 
         return True
 
 
+class _ObeysTheExpired(cores.commands.Commands):  # type: ignore[misc] # the cores come as Any
+    """Asks no clock."""
+
+    def obey(self, order: Any, now_s: int) -> bool:
+        """As the real one, at any time."""
+        obeyed: bool = super().obey(order, min(now_s, order.expires_s - 1))
+        return obeyed
+
+
 class _ForgetsTheSequence(cores.journal.Journal):  # type: ignore[misc] # the cores come as Any
     """Counts what it finds at a start instead of going on behind what was given."""
 
@@ -106,6 +115,7 @@ MUTATIONS = (
     Variant("trims on PUBACK", puback=_trims_on_puback),
     Variant("moves the cursor over a hold", judge_readings=_moves_over_holds),
     Variant("stores the counter after the act", commands=_CounterAfterTheAct),
+    Variant("obeys what has expired", commands=_ObeysTheExpired),
     Variant("brings the erased back", judge_readings=_brings_the_erased_back),
     Variant("forgets its sequence at a start", journal=_ForgetsTheSequence),
     Variant("calls saved what is in memory", journal=_SavesInMemory),

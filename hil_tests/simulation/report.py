@@ -41,7 +41,7 @@ class Summary:
 
 
 _COUNTED = {
-    "readings": "weigh-ins",
+    "readings": "weigh-ins shown as saved",
     "stored": "readings found in their place",
     "cuts": "power cuts inside flash operations",
     "boots": "starts",

@@ -28,6 +28,8 @@ DEFAULT_DAYS = 20
 _PORTABLE_EVERY = 25
 _HEALING_MS = 6 * HOUR_MS
 _TEN_YEARS_S = 315_576_000
+# How long an erasure waits for its devices (cloud_agent/privacy/erasure.py).
+_PATIENCE_S = 30 * 86_400
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Simulation:
         self.broker.agent = self.cloud.arrived
         self.cloud.answer = self._answer
         self._held = False
+        self._leapt = False
         world = World(
             timeline=self.timeline,
             broker=self.broker,
@@ -141,6 +144,7 @@ class Simulation:
                     self._accounts,
                     self.devices,
                     held=self._held,
+                    leapt=self._leapt,
                 ).check()
             except BrokenError as error:
                 broken = str(error)
@@ -158,7 +162,7 @@ class Simulation:
             days=self._days,
             broken=broken,
             devices=len(self.devices),
-            readings=people.readings,
+            readings=self.history.saved_count,
             stored=stored,
             cuts=sum(device.cut_count for device in self.devices),
             boots=sum(device.boots for device in self.devices),
@@ -212,14 +216,22 @@ class Simulation:
         for _ in range(self._days * rng.choice((1, 1, 2, 3))):
             timeline.at(self._some_time_ms(), lambda: self.households.weigh(home))
         if rng.random() < 0.1:
-            # Very many in a row: the journal of a small device fills in an outage.
-            start_ms = self._some_time_ms()
-            for number in range(rng.randrange(100, 400)):
-                timeline.at(start_ms + number * 40 * SECOND_MS, lambda: self.households.weigh(home))
+            self._plan_crowd(home)
         for _ in range(rng.randrange(1 + self._days // 2)):
             when_ms = self._some_time_ms()
             timeline.at(when_ms, rng.choice((home.device.power_off, home.device.reset)))
-            timeline.at(when_ms + rng.randrange(MINUTE_MS, DAY_MS), home.device.power_on)
+            timeline.at(when_ms + rng.randrange(MINUTE_MS, DAY_MS // 4), home.device.power_on)
+
+    def _plan_crowd(self, home: Home) -> None:
+        """Very many in a row, and mostly no network: the journal of a small device fills."""
+        rng, start_ms = self._rng, self._some_time_ms()
+        count = rng.randrange(200, 600)
+        for number in range(count):
+            when_ms = start_ms + number * 40 * SECOND_MS
+            self.timeline.at(when_ms, lambda: self.households.weigh(home))
+        if rng.random() < 0.7:
+            self.timeline.at(start_ms, self.broker.stop)
+            self.timeline.at(start_ms + count * 40 * SECOND_MS, self.broker.start)
 
     def _plan_outages(self) -> None:
         rng, timeline = self._rng, self.timeline
@@ -241,6 +253,7 @@ class Simulation:
         for _ in range(rng.choice((0, 0, 0, 1, 2))):
             most_s = rng.choice((60, 7_200, _TEN_YEARS_S))
             when_ms, jump_s = self._some_time_ms(), rng.randrange(-most_s, most_s)
+            self._leapt |= abs(jump_s) > _PATIENCE_S
             self.timeline.at(when_ms, lambda jump_s=jump_s: self.cloud.set_clock(jump_s))  # type: ignore[misc]
             back_ms = when_ms + rng.randrange(MINUTE_MS, DAY_MS)
             self.timeline.at(back_ms, lambda: self.cloud.set_clock(0))
@@ -297,6 +310,7 @@ _WEATHER = {
     "lost": 0.15,
     "doubled": 0.2,
     "late": 0.03,
+    "withheld": 0.1,
     "overtaken": 0.2,
     "damaged": 0.05,
     "shown_again": 0.1,
