@@ -34,6 +34,8 @@ _LAST_BACKOFF_MS = 300_000
 _RETRY_MS = 900_000
 _RETRIES_A_DAY = 96
 _TICK_MS = 1_000
+# What is under way when the awake time ends may still end well: an ack, the leave-taking.
+_GRACE_MS = 2_000
 _MAX_INBOX = 16
 # Messages of one connection that may be nonsense before it counts as hostile.
 _MAX_IGNORED = 32
@@ -89,12 +91,19 @@ class Link:
                     self.wake()
 
     def _is_awake(self) -> bool:
-        return self._board.monotonic_ms() < self._awake_until_ms or self._window_open()
+        return self._awake_left_ms() > 0
 
-    def _window_open(self) -> bool:
+    def _awake_left_ms(self) -> int:
+        ends_ms = self._awake_until_ms
+        window = self._open_window()
+        if window is not None:
+            ends_ms = max(ends_ms, window.ends_ms)
+        return max(0, ends_ms - self._board.monotonic_ms())
+
+    def _open_window(self) -> ClaimWindow | None:
         if self.window is not None and not self.window.left_s(self._board.monotonic_ms()):
             self.window = None
-        return self.window is not None
+        return self.window
 
     async def _be_awake(self, device: "Device") -> None:
         failures = 0
@@ -112,12 +121,9 @@ class Link:
         wait_ms = min(_FIRST_BACKOFF_MS << min(failures - 1, 16), _LAST_BACKOFF_MS)
         # Between half and one and a half: devices that lost the same broker must not return as one.
         wait_ms = wait_ms // 2 + int.from_bytes(self._board.random(4), "big") % wait_ms
-        left_ms = max(0, self._awake_until_ms - self._board.monotonic_ms())
-        if not self._window_open():
-            wait_ms = min(wait_ms, left_ms)
         self._called.clear()
         try:
-            await asyncio.wait_for_ms(self._called.wait(), wait_ms)
+            await asyncio.wait_for_ms(self._called.wait(), min(wait_ms, self._awake_left_ms()))
         except asyncio.TimeoutError:
             pass
 
@@ -128,20 +134,33 @@ class Link:
         self._ignored = 0
         stream = await self._open(device)
         client = Client(stream, self._receive, self._stirred.set)
+        watch = asyncio.create_task(self._end_with_awake_time(client))
         try:
             await client.connect(device.identity.device_id)
             await client.subscribe(topics.down(device.identity.device_id))
             await self._converse(device, client)
             await client.disconnect()
         finally:
+            watch.cancel()
             await client.close()
+
+    async def _end_with_awake_time(self, client: Client) -> None:
+        """The steps of a connection have limits of their own, but together they are minutes."""
+        while True:
+            await asyncio.sleep_ms(_TICK_MS)
+            if not self._is_awake():
+                await asyncio.sleep_ms(_GRACE_MS)
+            if not self._is_awake():
+                client.give_up("the awake time is over")
+                return
 
     async def _open(self, device: "Device") -> "Stream":
         identity = device.identity
         try:
             # The name is resolved anew each time: a broker may move.
             opening = self._board.open_stream(identity)
-            return await asyncio.wait_for_ms(opening, _CONNECT_MS)
+            limit_ms = min(_CONNECT_MS, self._awake_left_ms() + _GRACE_MS)
+            return await asyncio.wait_for_ms(opening, limit_ms)
         except asyncio.TimeoutError:
             raise LinkError("connecting takes too long")
         except (OSError, ValueError) as failure:
@@ -157,7 +176,7 @@ class Link:
             if client.error is not None:
                 raise client.error
             self._take_inbox(conversation)
-            conversation.window = self.window if self._window_open() else None
+            conversation.window = self._open_window()
             message = conversation.next_message(self._board.monotonic_ms())
             if message is not None:
                 await client.publish(topic, message)

@@ -100,6 +100,10 @@ class Client:
         except (OSError, ValueError, asyncio.TimeoutError):
             pass
 
+    def give_up(self, why: str) -> None:
+        """Fail whatever is under way; `close` is still the caller's."""
+        self._fail(LinkError(why))
+
     async def _exchange(self, awaited: tuple[int, int], packets: list[bytes]) -> None:
         answered = self._waiting[awaited] = asyncio.Event()
         try:

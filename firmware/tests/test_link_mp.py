@@ -41,9 +41,12 @@ class _Broker(MemoryStream):
         self._cloud = cloud
         self._topic = topic.encode()
         self.mute = False
+        self.silent_from = None
 
     def write(self, data):
         super().write(data)
+        if data[0] == self.silent_from:
+            return
         if data[0] == 0x10:
             self.give(b"\x20\x02\x00\x00")
         elif data[0] == 0x82:
@@ -260,6 +263,22 @@ async def test_a_silent_cloud_gets_nothing_and_does_not_keep_it_awake():
     assert bench.link.state == link_rules.ASLEEP
     assert bench.cloud.frames == []
     assert bench.journal.kept == 1
+
+
+async def test_a_broker_that_stops_in_the_middle_does_not_keep_it_awake():
+    grace, link_rules._GRACE_MS = link_rules._GRACE_MS, 100
+    try:
+        for silent_from in (0x10, 0x82, 0x32):
+            bench = _Bench()
+            bench.brokers[0].silent_from = silent_from
+            bench.reading()
+            bench.link.wake()
+            await bench.run(_AWAKE_MS + link_rules._TICK_MS + 600)
+            assert bench.link.state == link_rules.ASLEEP, silent_from
+            assert bench.brokers[0].closed
+            assert bench.journal.kept == 1
+    finally:
+        link_rules._GRACE_MS = grace
 
 
 async def test_an_open_claim_window_keeps_it_awake_until_it_closes():
