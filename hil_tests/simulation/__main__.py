@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 
 from hil_tests.simulation.report import Summary
@@ -17,13 +18,18 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=DEFAULT_DAYS, help="days of each seed")
     arguments = parser.parse_args()
     summary = Summary()
-    for seed in range(arguments.seed, arguments.seed + arguments.seeds):
-        outcome = run(seed, arguments.days)
-        summary.add(outcome)
-        if outcome.broken:
-            print(f"seed {seed} --days {arguments.days}: {outcome.broken}", flush=True)  # noqa: T201
+    with contextlib.suppress(KeyboardInterrupt):  # what was lived until then still counts
+        _run_all(arguments.seed, arguments.seeds, arguments.days, summary)
     print(summary.text())  # noqa: T201
     return 1 if summary.failed else 0
+
+
+def _run_all(first: int, count: int, days: int, summary: Summary) -> None:
+    for seed in range(first, first + count):
+        outcome = run(seed, days)
+        summary.add(outcome)
+        if outcome.broken:
+            print(f"--seeds 1 --seed {seed} --days {days}: {outcome.broken}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
