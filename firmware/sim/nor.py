@@ -11,10 +11,18 @@ import os
 from tare.errors import FlashError
 from tare.flash import SECTOR, UNIT, Flash
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 #: How much of the cut operation happens: nothing, its first half, its second half, the first half
 #: and one unit only partly programmed ("bits"; an erase leaves noise everywhere), everything.
 TEARS = ("nothing", "half", "tail", "bits", "all")
+#: More ways, for enumerations: all but the last unit ("most"), other bits of every unit
+#: ("sparse"), and pseudo-random bits of every unit ("garbage").
+EVERY_TEAR = TEARS + ("most", "sparse", "garbage")  # noqa: RUF005 - MicroPython
 _ERASE_STEP = 256
+_NOISE_SEED = 0x2545F491
 
 
 class PowerCutError(Exception):
@@ -39,8 +47,8 @@ class Memory:
         """Fill a buffer."""
         buffer[:] = memoryview(self.data)[at : at + len(buffer)]
 
-    def write(self, at: int, data: bytes) -> None:
-        """Overwrite a range."""
+    def write(self, at: int, data: bytes, step: int = SECTOR) -> None:  # noqa: ARG002
+        """Overwrite a range; nobody sees memory between two steps."""
         self.data[at : at + len(data)] = data
 
 
@@ -72,29 +80,69 @@ class File:
         self._file.seek(at)
         self._file.readinto(buffer)
 
-    def write(self, at: int, data: bytes) -> None:
-        """Overwrite a range at once."""
+    def write(self, at: int, data: bytes, step: int = SECTOR) -> None:
+        """Overwrite a range, `step` bytes at once."""
         self._file.seek(at)
-        self._file.write(data)
+        for begin in range(0, len(data), step):
+            self._file.write(data[begin : begin + step])
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
+class Operation:
+    """One program or erase: where, what stood there, and what will."""
+
+    __slots__ = ("address", "after", "before", "is_erase")
+
+    def __init__(self, address: int, before: bytes, after: bytes, is_erase: bool) -> None:  # noqa: FBT001
+        self.address = address
+        self.before = before
+        self.after = after
+        self.is_erase = is_erase
+
+    def torn(self, tear: str) -> bytes:
+        """Return what stands there when the power fails inside, in one of `EVERY_TEAR`."""
+        before, after, size = self.before, self.after, len(self.after)
+        half = size // 2 if self.is_erase else size // UNIT // 2 * UNIT
+        done = {"nothing": 0, "half": half, "most": size - UNIT, "all": size}.get(tear)
+        if done is not None:
+            return after[:done] + before[done:]
+        if tear == "tail":
+            return before[:half] + after[half:]
+        if tear == "bits" and not self.is_erase:
+            # The unit in progress has cleared only some of its bits.
+            end = half + UNIT
+            unit = _changed(before[half:end], after[half:end], b"\xaa" * UNIT)
+            return after[:half] + unit + before[end:]
+        if tear == "garbage":
+            return _changed(before, after, _noise(size, self.address))
+        return _changed(before, after, (b"\x5a" if tear == "bits" else b"\x11") * size)
+
+
 class Nor(Flash):
     """The rules over a store.
 
-    `operations` counts programs and erases. With `cut_at` = k the k-th of them (from 1) does
-    only what `tear` says and raises `PowerCutError`, and so does everything after it.
+    `operations` counts programs and erases, `erases` and `bytes_read` say so. With `cut_at` = k
+    the k-th operation (from 1) does only what `tear` says and raises `PowerCutError`, and so does
+    everything after it. `watch` sees every operation before it happens.
     """
 
-    def __init__(self, store: Memory | File, cut_at: int = 0, tear: str = "nothing") -> None:
+    def __init__(
+        self,
+        store: Memory | File,
+        cut_at: int = 0,
+        tear: str = "nothing",
+        watch: "Callable[[Operation], None] | None" = None,
+    ) -> None:
         self._store = store
         self.operations = 0
         self.erases = 0
+        self.bytes_read = 0
         self._cut_at = cut_at
         self._tear = tear
+        self._watch = watch
 
     def read(self, address: int, size: int) -> bytes:
         self._check_read(address, size)
@@ -109,60 +157,53 @@ class Nor(Flash):
         if address % UNIT or len(data) % UNIT:
             raise FlashError("program not aligned to its unit")
         old = self._store.read(address, len(data))
-        for before, after in zip(old, data):  # noqa: B905 - MicroPython
-            if after & ~before:
-                raise FlashError("program would turn a zero to one: erase first")
-        if self._counts_and_cuts():
-            self._torn_program(address, old, data)
-        for at in range(0, len(data), UNIT):
-            self._store.write(address + at, data[at : at + UNIT])
+        wanted = int.from_bytes(data, "big")
+        if wanted & int.from_bytes(old, "big") != wanted:
+            raise FlashError("program would turn a zero to one: erase first")
+        self._do(Operation(address, old, data, False), UNIT)
 
     def erase(self, sector: int) -> None:
-        self._check(sector * SECTOR, SECTOR)
+        address = sector * SECTOR
+        self._check(address, SECTOR)
         self.erases += 1
-        if self._counts_and_cuts():
-            self._torn_erase(sector * SECTOR)
-        for at in range(0, SECTOR, _ERASE_STEP):
-            self._store.write(sector * SECTOR + at, b"\xff" * _ERASE_STEP)
+        old = self._store.read(address, SECTOR)
+        self._do(Operation(address, old, b"\xff" * SECTOR, True), _ERASE_STEP)
 
     def _check_read(self, address: int, size: int) -> None:
         self._check(address, size)
         if self._cut_at and self.operations >= self._cut_at:
             raise PowerCutError
+        self.bytes_read += size
 
     def _check(self, address: int, size: int) -> None:
         if address < 0 or size < 0 or address + size > self._store.size:
             raise FlashError("address outside the flash")
 
-    def _counts_and_cuts(self) -> bool:
+    def _do(self, operation: Operation, step: int) -> None:
         if self._cut_at and self.operations >= self._cut_at:
             raise PowerCutError
+        if self._watch is not None:
+            self._watch(operation)
         self.operations += 1
-        return self.operations == self._cut_at
+        if self.operations == self._cut_at:
+            self._store.write(operation.address, operation.torn(self._tear))
+            raise PowerCutError
+        self._store.write(operation.address, operation.after, step)
 
-    def _torn_program(self, address: int, old: bytes, data: bytes) -> None:
-        half = len(data) // UNIT // 2 * UNIT
-        if self._tear == "half":
-            self._store.write(address, data[:half])
-        elif self._tear == "tail":
-            self._store.write(address + half, data[half:])
-        elif self._tear == "bits":
-            # The unit in progress has cleared only some of its bits.
-            unit = data[half : half + UNIT]
-            torn = bytes((new | 0x55) & before for new, before in zip(unit, old[half:]))  # noqa: B905
-            self._store.write(address, data[:half] + torn)
-        elif self._tear == "all":
-            self._store.write(address, data)
-        raise PowerCutError
 
-    def _torn_erase(self, address: int) -> None:
-        old = self._store.read(address, SECTOR)
-        if self._tear == "half":
-            self._store.write(address, b"\xff" * (SECTOR // 2))
-        elif self._tear == "tail":
-            self._store.write(address + SECTOR // 2, b"\xff" * (SECTOR // 2))
-        elif self._tear == "bits":
-            self._store.write(address, bytes(byte | 0x5A for byte in old))
-        elif self._tear == "all":
-            self._store.write(address, b"\xff" * SECTOR)
-        raise PowerCutError
+def _changed(before: bytes, after: bytes, mask: bytes) -> bytes:
+    """Take the bits of `mask` from after and the others from before."""
+    old, new, chosen = (int.from_bytes(each, "big") for each in (before, after, mask))
+    return (old ^ ((old ^ new) & chosen)).to_bytes(len(before), "big")
+
+
+def _noise(size: int, seed: int) -> bytes:
+    """Repeatable noise (xorshift): the same cut leaves the same bits in every run."""
+    state = (seed * 2 + 1) * _NOISE_SEED & 0xFFFFFFFF
+    noise = bytearray()
+    for _ in range(0, size, 4):
+        state ^= state << 13 & 0xFFFFFFFF
+        state ^= state >> 17
+        state ^= state << 5 & 0xFFFFFFFF
+        noise += state.to_bytes(4, "big")
+    return bytes(noise[:size])

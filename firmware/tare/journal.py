@@ -169,9 +169,18 @@ class Journal:
         """
         old = list(self._ring.sectors)
         if self._ring.free <= len(old):
+            return self._finish_erased(handle)
+        try:
+            self._open()
+            begin = self._ring.sectors[len(old)].generation
+            self._copy_without(handle, old)
+            self._begin_at(begin)
+        except JournalFullError:
+            self._ring.erase_from(len(old))
             return False
-        self._open()
-        begin = self._ring.sectors[-1].generation
+        return True
+
+    def _copy_without(self, handle: int, old: list[Sector]) -> None:
         for kind, sequence, body in self._records(self.oldest, old):
             if kind == VOID:
                 self._append_voids(sequence, sequence + body[1])
@@ -181,7 +190,19 @@ class Journal:
                 self._append(kind, body, 0)
         for date in self._dates.values():
             self._append(_DATED if len(date) == 2 else _BOUNDED, list(date), 0)
-        self._begin_at(begin)
+
+    def _finish_erased(self, handle: int) -> bool:
+        """Whether this erasure was done before a cut, and only receipts came since.
+
+        Then it needs no room a second time, only its old sectors gone.
+        """
+        sectors = self._ring.sectors
+        if not sectors or sectors[0].base <= self.oldest:
+            return False
+        for kind, sequence, body in self._records(self.oldest):
+            if kind == READING and (body[2] == handle or sequence >= sectors[0].base):
+                return False
+        self._ring.erase_before(sectors[0].generation)
         return True
 
     def _append_voids(self, first: int, end: int) -> None:
@@ -223,7 +244,8 @@ class Journal:
             sectors.pop(0)
 
     def _recover(self) -> None:
-        """Find out what is kept, and finish an erasure that was cut."""
+        """Find out what is kept, and finish or take back an erasure that was cut."""
+        self._take_back_copies()
         settled = begin = 0
         for sector in self._ring.sectors:
             self.next_sequence = max(self.next_sequence, sector.base)
@@ -246,6 +268,35 @@ class Journal:
         self.oldest = settled + 1 if settled else self._first_sequence()
         self.next_sequence = max(self.next_sequence, self.oldest)
         self._drop_settled_sectors()
+
+    def _take_back_copies(self) -> None:
+        """Erase what an erasure copied before it was cut: doing it again needs the room."""
+        first = last = len(self._ring.sectors)
+        for place in range(last - 1, 0, -1):
+            vain = self._is_vain(self._ring.sectors[place])
+            if vain is None:
+                break
+            if vain:
+                first = place
+        if first < last:
+            self._ring.erase_from(first)
+
+    def _is_vain(self, sector: Sector) -> bool | None:
+        """Tell whether a cut left this sector with copies alone, or opened and without content.
+
+        Only an erasure writes records below the base of their sector, and it ends with the mark
+        that the journal begins. None: the sector stays, and so does everything before it.
+        """
+        copies = others = 0
+        for kind, raw in self._ring.entries(sector):
+            if kind == _BEGINS or (kind in _RECORDS and _sequence(raw) >= sector.base):
+                return None
+            if kind in _RECORDS:
+                copies += 1
+            else:
+                # What is settled stands in every sector; a second such entry is content.
+                others += 1 if kind == _TRIMMED else 2
+        return copies > 0 or others <= 1
 
     def _first_sequence(self) -> int:
         """Where nothing was settled yet, or a cut came between erasing the mark and its copy."""

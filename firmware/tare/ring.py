@@ -121,6 +121,13 @@ class Ring:
             if index not in keep and not self._is_erased(index):
                 self._flash.erase(self._first + index)
 
+    def erase_from(self, place: int) -> None:
+        """Erase the sectors from `place` on, newest first: a cut leaves fewer, none in between."""
+        while len(self.sectors) > place:
+            self._flash.erase(self._first + self.sectors[-1].index)
+            self.sectors.pop()
+        self._at = self._end_of_writing(self.sectors[-1])
+
     def _address(self, index: int) -> int:
         return (self._first + index) * flash_map.SECTOR
 

@@ -1,6 +1,6 @@
 """The simulated flash keeps the rules of NOR flash, tears as asked, and writes through at once."""
 
-from sim.nor import TEARS, File, Memory, Nor, PowerCutError
+from sim.nor import EVERY_TEAR, File, Memory, Nor, Operation, PowerCutError
 from tare.errors import FlashError
 from tare.flash import SECTOR
 from tools.mp_support import scratch_folder
@@ -45,7 +45,7 @@ def test_an_erase_takes_one_sector():
 
 def test_tears_differ_and_clear_bits_only():
     seen = set()
-    for tear in TEARS:
+    for tear in EVERY_TEAR:
         memory = Memory(_SIZE)
         nor = Nor(memory, 1, tear)
         try:
@@ -58,7 +58,19 @@ def test_tears_differ_and_clear_bits_only():
         except PowerCutError:
             continue
         raise AssertionError("there is no power")
-    assert len(seen) == len(TEARS)
+    assert len(seen) == len(EVERY_TEAR)
+
+
+def test_a_torn_program_only_clears_and_a_torn_erase_only_sets():
+    old, new = b"\xf0" * 64, b"\x30" * 64
+    ones = b"\xff" * SECTOR
+    for tear in EVERY_TEAR:
+        left = Operation(0, old, new, False).torn(tear)
+        assert len(left) == 64
+        assert all(byte & 0xF0 == byte and byte & 0x30 == 0x30 for byte in left), tear
+        left = Operation(0, b"\x21" * SECTOR, ones, True).torn(tear)
+        assert len(left) == SECTOR
+        assert all(byte & 0x21 == 0x21 for byte in left), tear
 
 
 def test_a_file_has_every_operation_at_once_and_keeps_it():

@@ -1,0 +1,40 @@
+"""Cut anywhere, a device keeps its counters, obeys each command wholly and once, and its key."""
+# ruff: noqa: RUF005 - MicroPython does not unpack inside a list
+
+from power_cut_device import SECRET_G, SECTORS, DeviceLife
+from power_cuts import MINIMUM, enumerate_cuts
+
+TIMEOUT_S = 280
+_PEOPLE = [[1, 1, SECRET_G], [2, 2, 60_000]]
+_CLAIM = ("order", 1, [7, _PEOPLE])
+_RENEWED = ("order", 2, [[[1, 1, SECRET_G], [2, 2, 61_000]]])
+
+
+def _cut(name, steps, minimum):
+    cuts = enumerate_cuts(name, DeviceLife(steps), SECTORS)
+    assert cuts.total >= minimum, "fewer cuts than are promised"
+
+
+def test_claimed_and_people_changed():
+    steps = [_RENEWED, _CLAIM, ("read", 1), ("learn", 73_219), ("boot",), _RENEWED, ("read", 2)]
+    _cut("device, claim", steps + [("order", 99, []), ("boot",), ("ack",)], MINIMUM["claim"])
+
+
+def test_one_person_erased():
+    read = [("read", 1), ("read", 2), ("read", 1)]
+    steps = [_CLAIM] + read + [("order", 4, [1]), ("ack",), ("read", 2), ("order", 4, [2])]
+    _cut("device, person erased", steps, MINIMUM["person"])
+
+
+def test_everything_erased_and_claimed_again():
+    steps = [_CLAIM, ("read", 1), ("read", 2), ("order", 4, []), ("boot",)]
+    steps += [("order", 1, [8, _PEOPLE]), ("read", 1), ("ack",), ("read", 1), ("order", 5, [])]
+    _cut("device, all erased, released", steps, MINIMUM["everything"])
+
+
+def test_boots_and_dates():
+    steps = [_CLAIM, ("read", 2), ("boot",), ("read", 2), ("welcome",), ("boot",), ("read", 2)]
+    steps += [("ack",), ("welcome",), _RENEWED, ("boot",), ("read", 2), ("boot",), ("welcome",)]
+    steps += [("ack",), ("read", 1), ("boot",), ("read", 2), ("learn", 73_219), ("boot",)]
+    steps += [("welcome",), ("read", 2), ("read", 1), ("boot",), ("ack",), ("read", 2)]
+    _cut("device, boots and dates", steps, MINIMUM["boots"])
