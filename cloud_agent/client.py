@@ -11,8 +11,9 @@ import time
 from typing import Final, Self
 
 from cloud_agent import control
+from cloud_agent.arguments import Arguments
 from cloud_agent.config import DataFolder
-from cloud_agent.control import Arguments, Operations
+from cloud_agent.control import Operations
 from cloud_agent.devices import operations as device_operations
 from cloud_agent.errors import BusyError
 from cloud_agent.operations import OPERATIONS

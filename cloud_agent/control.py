@@ -21,13 +21,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from cloud_agent.arguments import Arguments
 from cloud_agent.config import PRIVATE_FILE_MODE
 from cloud_agent.errors import BusyError, TareError, UsageError, from_kind, from_os
 from cloud_agent.service import Service
 
 _log = logging.getLogger(__name__)
 
-Arguments = dict[str, Any]
 Operation = Callable[[Service, Arguments], Awaitable[Arguments]]
 Operations = Mapping[str, Operation]
 

@@ -6,8 +6,6 @@ decided here, by the password.
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +13,8 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
 from cloud_agent.accounts.accounts import Account, NewAccount
-from cloud_agent.control import Arguments, Operation
+from cloud_agent.arguments import Arguments, optional_text, text
+from cloud_agent.control import Operation
 from cloud_agent.errors import UsageError
 from cloud_agent.privacy import erasure, export
 from cloud_agent.readings import listing, zones
@@ -29,12 +28,12 @@ _MOST_READINGS: Final = 1_000_000
 async def account_create(service: Service, arguments: Arguments) -> Arguments:
     """Opens an account."""
     new = NewAccount(
-        email=_text(arguments, "email"),
-        name=_optional_text(arguments, "name") or "",
-        password=_text(arguments, "password"),
-        zone=_text(arguments, "zone"),
-        terms_version=_text(arguments, "terms_version"),
-        health_consent=_optional_text(arguments, "health_consent"),
+        email=text(arguments, "email"),
+        name=optional_text(arguments, "name") or "",
+        password=text(arguments, "password"),
+        zone=text(arguments, "zone"),
+        terms_version=text(arguments, "terms_version"),
+        health_consent=optional_text(arguments, "health_consent"),
     )
     account = await asyncio.to_thread(accounts.create, service, new)
     return {"account": account.id.hex()}
@@ -57,7 +56,7 @@ async def account_consent(service: Service, arguments: Arguments) -> Arguments:
 
     def change() -> Arguments:
         account = _authenticated(service, arguments)
-        version = _optional_text(arguments, "version")
+        version = optional_text(arguments, "version")
         if version is None:
             accounts.withdraw_health_consent(service, account)
         else:
@@ -91,7 +90,7 @@ async def erasure_status(service: Service, arguments: Arguments) -> Arguments:
     """How far an erasure is; whoever has its number may ask: it names nobody."""
 
     def status() -> Arguments:
-        request = erasure.parse_request(_text(arguments, "request"))
+        request = erasure.parse_request(text(arguments, "request"))
         return erasure.status(service, request, given=_paths(arguments)).as_json()
 
     return await asyncio.to_thread(status)
@@ -107,7 +106,7 @@ async def readings_list(service: Service, arguments: Arguments) -> Arguments:
             raise UsageError(f"the limit is 1 to {_MOST_READINGS}")
         found = listing.list_readings(service.database, service.vault, account.subject, limit=limit)
         if arguments.get("form") == "csv":
-            return {"csv": _csv(found)}
+            return {"csv": listing.as_csv(found)}
         return {"readings": [listing.as_json(reading) for reading in found]}
 
     return await asyncio.to_thread(read)
@@ -142,7 +141,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
 
 
 def _authenticated(service: Service, arguments: Arguments) -> Account:
-    return accounts.authenticate(service, _text(arguments, "email"), _text(arguments, "password"))
+    return accounts.authenticate(service, text(arguments, "email"), text(arguments, "password"))
 
 
 def _refused(row: Any) -> dict[str, Any]:
@@ -153,28 +152,6 @@ def _refused(row: Any) -> dict[str, Any]:
         "length": row.length,
         "received_utc": zones.iso_text(row.received_s, 0),
     }
-
-
-def _csv(readings: list[listing.Reading]) -> str:
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(listing.CSV_HEADER)
-    table.writerows(listing.as_csv_row(reading) for reading in readings)
-    return text.getvalue()
-
-
-def _text(arguments: Arguments, name: str) -> str:
-    value = arguments.get(name)
-    if not isinstance(value, str) or not value:
-        raise UsageError(f"{name} is missing")
-    return value
-
-
-def _optional_text(arguments: Arguments, name: str) -> str | None:
-    value = arguments.get(name)
-    if value is not None and not isinstance(value, str):
-        raise UsageError(f"{name} is not text")
-    return value
 
 
 def _paths(arguments: Arguments) -> tuple[Path, ...]:

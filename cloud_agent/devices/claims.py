@@ -114,8 +114,14 @@ class Claims:
 def open_window(
     connection: sa.Connection, device: str, window: frame.ClaimWindow, now_s: int
 ) -> None:
-    """Remembers the proof until the window ends; a new window takes the place of the last."""
+    """Remembers the proof until the window ends; a new window takes the place of the last.
+
+    The same one again, repeated by the device or by someone on the way, lasts no longer for that.
+    """
     table = schema.claim_window
+    known = sa.select(table.c.proof).where(table.c.device == device)
+    if connection.execute(known).scalar_one_or_none() == window.proof:
+        return
     connection.execute(table.delete().where(table.c.device == device))
     values = {"device": device, "proof": window.proof, "until_s": now_s + window.window_s}
     connection.execute(table.insert().values(**values))

@@ -5,19 +5,16 @@ for the control socket. JSON in, JSON out; bytes travel as hex.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from cloud_agent.accounts import accounts
+from cloud_agent.arguments import Arguments, octets, text
 from cloud_agent.broker.settings import Endpoint, settle_endpoint
 from cloud_agent.control import Operation
 from cloud_agent.devices.claims import Claims
 from cloud_agent.devices.directory import list_devices
 from cloud_agent.devices.enrolment import Enrolment
 from cloud_agent.devices.pki import Authority
-from cloud_agent.errors import UsageError
 from cloud_agent.service import Service
-
-Arguments = dict[str, Any]
 
 
 class DeviceOperations:
@@ -54,19 +51,19 @@ class DeviceOperations:
 
     async def _enrol_answer(self, _service: Service, arguments: Arguments) -> Arguments:
         enrolment = await self._open_enrolment()
-        enrolled = await enrolment.answer(_hex(arguments, "request"))
+        enrolled = await enrolment.answer(octets(arguments, "request"))
         return {"device": enrolled.device, "reply": enrolled.reply.hex()}
 
     async def _enrol_finish(self, _service: Service, arguments: Arguments) -> Arguments:
         enrolment = await self._open_enrolment()
-        device = _text(arguments, "device")
+        device = text(arguments, "device")
         await enrolment.finish(device)
         return {"device": device}
 
     async def _claim(self, service: Service, arguments: Arguments) -> Arguments:
-        email, password = _text(arguments, "email"), _text(arguments, "password")
+        email, password = text(arguments, "email"), text(arguments, "password")
         account = await asyncio.to_thread(accounts.authenticate, service, email, password)
-        claimed = await self._claims.claim(account, _text(arguments, "code"))
+        claimed = await self._claims.claim(account, text(arguments, "code"))
         return {"device": claimed.device, "epoch": claimed.epoch}
 
     async def _list(self, service: Service, _arguments: Arguments) -> Arguments:
@@ -86,17 +83,3 @@ class DeviceOperations:
 def operations(service: Service) -> dict[str, Operation]:
     """For a command that found no server and opened the files itself."""
     return DeviceOperations(service).table()
-
-
-def _text(arguments: Arguments, name: str) -> str:
-    value = arguments.get(name)
-    if not isinstance(value, str) or not value:
-        raise UsageError(f"{name} is missing")
-    return value
-
-
-def _hex(arguments: Arguments, name: str) -> bytes:
-    try:
-        return bytes.fromhex(_text(arguments, name))
-    except ValueError as error:
-        raise UsageError(f"{name} is not hexadecimal") from error

@@ -22,9 +22,9 @@ from cloud_agent.devices.signing import CommandSigner
 from cloud_agent.errors import TareError
 from cloud_agent.ingest.handlers import Handled, Handlers, Outgoing
 from cloud_agent.ingest.link import Delivery, Link
+from cloud_agent.ingest.refusals import Refusals
 from cloud_agent.ingest.verify import Reason, Refused, Verified, verify
 from cloud_agent.service import Service
-from cloud_agent.storage import schema
 from protocol import topics
 
 log = logging.getLogger("tare.ingest")
@@ -34,7 +34,6 @@ _BATCH = 200
 _GATHER_S = 0.02
 _PAUSE_AFTER_FAILURE_S = 1.0
 _STOP_S = 10.0
-_MAX_TOPIC = 64
 
 
 @dataclass(slots=True)
@@ -55,6 +54,7 @@ class Pipeline:
         self._link = link
         self._handlers = Handlers(service, signer)
         self._directory = Directory(service.database)
+        self._refusals = Refusals()
         # Nonce of each device's last hello. Lost with the process, which is harmless.
         self._greeted: dict[str, bytes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -145,17 +145,7 @@ class Pipeline:
     def _note_refused(
         self, connection: sa.Connection, delivery: Delivery, refused: Refused
     ) -> None:
-        """A row without the payload, so that someone can find out, and nobody can read along."""
-        log.warning("message refused: %s", refused.reason.value)
-        connection.execute(
-            schema.refused_frame.insert().values(
-                reason=refused.reason.value,
-                kid=refused.kid,
-                topic=delivery.topic[:_MAX_TOPIC],
-                length=len(delivery.payload),
-                received_s=self._service.now(),
-            )
-        )
+        self._refusals.note(connection, delivery, refused, self._service.now())
         self.counts.refused += 1
 
     def _after_commit(self, handled: Handled) -> None:

@@ -1,4 +1,6 @@
-"""Removes what has had its time: notes of refused messages after 90 days, closed claim windows."""
+"""Removes what has had its time: notes of refused messages after 90 days, or when there are too
+many, and closed claim windows.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from cloud_agent.storage import schema
 log = logging.getLogger("tare.ingest")
 
 _REFUSED_LIFE_S = 90 * 86_400
+_MOST_REFUSED = 100_000
 
 
 async def tidy(service: Service) -> None:
@@ -22,7 +25,8 @@ async def tidy(service: Service) -> None:
     def remove(connection: sa.Connection) -> None:
         refused, window = schema.refused_frame, schema.claim_window
         old = refused.c.received_s < now_s - _REFUSED_LIFE_S
-        connection.execute(refused.delete().where(old))
+        newest = connection.execute(sa.select(sa.func.max(refused.c.id))).scalar_one() or 0
+        connection.execute(refused.delete().where(old | (refused.c.id <= newest - _MOST_REFUSED)))
         connection.execute(window.delete().where(window.c.until_s <= now_s))
 
     try:

@@ -6,7 +6,6 @@ to find an export that was forgotten. Exports go after a day, or with the person
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -98,7 +97,7 @@ def _members(service: Service, account: Account) -> dict[str, bytes]:
     return {
         "README.txt": _README.encode(),
         "readings.json": _json(described),
-        "readings.csv": _csv(readings),
+        "readings.csv": listing.as_csv(readings).encode(),
         "account.json": _json(describe_account(service, account)),
         "devices.json": _json(describe_devices(service, account)),
         **{names[row]: signed for row, signed in frames.items()},
@@ -191,14 +190,6 @@ def describe_devices(service: Service, account: Account) -> list[dict[str, Any]]
         }
         for row in rows
     ]
-
-
-def _csv(readings: list[listing.Reading]) -> bytes:
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(listing.CSV_HEADER)
-    table.writerows(listing.as_csv_row(reading) for reading in readings)
-    return text.getvalue().encode()
 
 
 def _zip(members: dict[str, bytes], now_s: int) -> bytes:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +106,7 @@ CSV_HEADER = (
 )
 
 
-def as_csv_row(reading: Reading) -> list[str]:
+def _csv_row(reading: Reading) -> list[str]:
     """The fields of `CSV_HEADER`."""
     texts = reading.content.texts()
     return [
@@ -119,6 +122,15 @@ def as_csv_row(reading: Reading) -> list[str]:
         reading.attribution,
         reading.id.hex(),
     ]
+
+
+def as_csv(readings: Iterable[Reading]) -> str:
+    """The text of a CSV file with its header."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(CSV_HEADER)
+    table.writerows(_csv_row(reading) for reading in readings)
+    return text.getvalue()
 
 
 def as_json(reading: Reading) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from cloud_agent import control
-from cloud_agent.control import Arguments, ControlServer, Operations
+from cloud_agent.arguments import Arguments
+from cloud_agent.control import ControlServer, Operations
 from cloud_agent.errors import BusyError, NotFoundError, TareError, UsageError
 from cloud_agent.service import Service
 from cloud_agent.tests.household import Household

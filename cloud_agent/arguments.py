@@ -1,0 +1,33 @@
+"""Reads what a request over the control socket brings: each raises `UsageError` by name. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloud_agent.errors import UsageError
+
+Arguments = dict[str, Any]
+
+
+def text(arguments: Arguments, name: str) -> str:
+    """A text that is not empty."""
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{name} is missing")
+    return value
+
+
+def optional_text(arguments: Arguments, name: str) -> str | None:
+    """A text, or None where it is not given."""
+    value = arguments.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"{name} is not text")
+    return value
+
+
+def octets(arguments: Arguments, name: str) -> bytes:
+    """Bytes that travel as hex."""
+    try:
+        return bytes.fromhex(text(arguments, name))
+    except ValueError as error:
+        raise UsageError(f"{name} is not hexadecimal") from error
