@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools import apt_sources
+from tools import apt_sources, programs
 from tools.errors import SetupError
 
 _COMPONENTS = {"debian": "main", "ubuntu": "main universe"}
 _TIMEOUT_S = 900
-_TAIL_LINES = 8
 
 
 class ArchiveError(SetupError):
@@ -125,21 +123,11 @@ def _sources(release: apt_sources.Release, suite: str, *, source: bool) -> str:
 def _run(
     command: Sequence[str], aim: str, environment: dict[str, str], cwd: Path | None = None
 ) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            cwd=cwd,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ArchiveError(f"could not {aim} within {_TIMEOUT_S} s") from error
-    if done.returncode:
-        tail = "\n".join(f"    {line}" for line in done.stdout.splitlines()[-_TAIL_LINES:])
-        raise ArchiveError(f"could not {aim}:\n{tail}")
-    return done.stdout
+    return programs.run(
+        command,
+        aim,
+        error=ArchiveError,
+        environment=environment,
+        timeout_s=_TIMEOUT_S,
+        cwd=cwd,
+    )

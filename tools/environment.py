@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from tools import system_packages
+from tools import programs, system_packages
 from tools.errors import SetupError, ToolError
 from tools.progress import Report, Step
 
@@ -46,7 +46,6 @@ _MISLEADING_VARIABLES = (
     "VIRTUAL_ENV",
 )
 _INSTALL = ("install", "--require-hashes", "--no-deps", "--only-binary=:all:", "-r")
-_TAIL_LINES = 25
 
 
 def child_environment() -> dict[str, str]:
@@ -179,26 +178,12 @@ def _pip(arguments: Sequence[str], report: Report | None, *, of: int = 0) -> Non
                 collected += 1
                 report(f"{collected} of {of}")
     if pip.returncode:
-        raise _failed(command, lines)
+        raise ToolError(f"could not run {' '.join(command)}:\n{programs.tail(lines)}")
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=child_environment(),
-        check=False,
-    )
-    if done.returncode:
-        raise _failed(command, done.stdout.splitlines())
-
-
-def _failed(command: Sequence[str], lines: Sequence[str]) -> ToolError:
-    tail = "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
-    return ToolError(f"this command failed: {' '.join(command)}\n{tail}")
+    aim = f"run {' '.join(command)}"
+    programs.run(command, aim, error=ToolError, environment=child_environment())
 
 
 def lock() -> None:

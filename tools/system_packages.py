@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools import programs
 from tools.errors import SetupError
 from tools.progress import Step
 
@@ -46,17 +46,8 @@ def install(packages: Sequence[str], *, why: str) -> None:
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
-        check=False,
-    )
-    if done.returncode:
-        raise SetupError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
+    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    programs.run(command, f"run {' '.join(command)}", error=SetupError, environment=variables)
 
 
 @contextmanager
