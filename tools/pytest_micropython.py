@@ -149,7 +149,8 @@ class MicroPythonTest(pytest.Item):
         return processes[self.path]
 
     def _scratch(self) -> Path:
-        # The fixture of this factory is for functions of Python; an item of our own asks directly.
+        # The fixture of this factory is for functions of Python; an item of our own asks directly,
+        # by a name that pytest keeps to itself and has no types for.
         factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001
         return factory.mktemp(self.path.stem)
 

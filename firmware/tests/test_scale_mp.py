@@ -41,7 +41,7 @@ def _recorded(number):
     """A recorded person, 60 s as weights in g at 10 samples a second."""
     path = shared_folder() + "/data/standing/Control_%d_trial_0.txt.gz" % number
     try:
-        file = open(path, "rb")  # noqa: SIM115
+        file = open(path, "rb")  # noqa: SIM115 - read to its end below
     except OSError:
         raise SkipTest("no recorded people in the shared folder")
     weights, tenth = [], []

@@ -104,7 +104,7 @@ class UnixBoard(Board):
 
     async def open_stream(self, identity: "Identity") -> "Stream":
         context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
+        context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # the stubs lack it
         context.load_verify_locations(identity.ca_certificate)
         context.load_cert_chain(identity.certificate, identity.tls_key())
         stream, _ = await asyncio.open_connection(

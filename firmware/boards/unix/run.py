@@ -13,7 +13,7 @@ for _folder in (_FIRMWARE.rsplit("/", 1)[0] if "/" in _FIRMWARE else ".", _FIRMW
     if _folder not in sys.path:
         sys.path.append(_folder)
 
-from boards.unix.board import UnixBoard  # noqa: E402
+from boards.unix.board import UnixBoard  # noqa: E402 - by the path made above, as the next two
 from tare.app import App  # noqa: E402
 from tare.link import AWAKE_MS  # noqa: E402
 
