@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hil_tests.conversation import cores
+from hil_tests import cores
 from hil_tests.conversation.cloud import Cloud
 from hil_tests.conversation.device import Device, nonce
 from hil_tests.conversation.steps import Steps, hears

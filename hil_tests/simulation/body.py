@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hil_tests.simulation import cores
+from hil_tests import cores
 from hil_tests.simulation.broker import Broker
 from hil_tests.simulation.cloud import Cloud
 from hil_tests.simulation.history import BrokenError, History, Weighing

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from hil_tests.simulation import cores
+from hil_tests import cores
 from hil_tests.simulation.body import Body, Circumstances, World
 from hil_tests.simulation.history import BrokenError, Welcome, is_command
 from hil_tests.simulation.template import START_S

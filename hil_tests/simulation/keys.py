@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cloud_agent.devices.pki import public_key
 from cloud_agent.devices.signing import CommandSigner
 from cloud_agent.ingest.verify import signature_holds
-from hil_tests.simulation import cores
+from hil_tests import cores
 from protocol import envelope, p256
 from protocol.signer import PortableSigner
 

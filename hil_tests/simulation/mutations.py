@@ -13,7 +13,7 @@ from cloud_agent.ingest.judge import ClaimState, Judgement, Origin, Seen, judge_
 from cloud_agent.ingest.link import Delivery
 from cloud_agent.ingest.pipeline import Pipeline
 from cloud_agent.ingest.verify import Refused, Verified
-from hil_tests.simulation import cores
+from hil_tests import cores
 from hil_tests.simulation.device import Device
 from hil_tests.simulation.variant import Variant
 from protocol import frame

@@ -22,7 +22,7 @@ from cloud_agent.broker.settings import Endpoint
 from cloud_agent.devices.enrolment import Enrolment
 from cloud_agent.devices.pki import Authority
 from cloud_agent.service import Service
-from hil_tests.simulation import cores
+from hil_tests import cores
 from hil_tests.simulation.keys import portable_signer
 
 START_S = 1_795_000_000

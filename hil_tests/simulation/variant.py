@@ -8,7 +8,7 @@ from typing import Any
 
 from cloud_agent.ingest.judge import Judgement, Origin, Seen, judge_readings
 from cloud_agent.ingest.pipeline import Pipeline
-from hil_tests.simulation import cores
+from hil_tests import cores
 from protocol import frame
 
 JudgeReadings = Callable[[frame.Readings, int, Origin, Mapping[int, Seen]], Judgement]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cloud_agent.ingest.judge import Judgement
-from hil_tests.conversation import cores, rules
+from hil_tests import cores
+from hil_tests.conversation import rules
 from hil_tests.conversation.cloud import Cloud
 from hil_tests.conversation.device import Device
 from hil_tests.conversation.scenarios import SCENARIOS, Scenario

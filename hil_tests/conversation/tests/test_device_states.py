@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hil_tests.conversation import cores
+from hil_tests import cores
 from hil_tests.conversation.device import COMMAND_SIGNER, IDENTITY, NOW_S, SIGNER, Device, nonce
 from protocol import answer, command, envelope
 from protocol.fields import Payload
