@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from cloud_agent import serve as server
 from cloud_agent import terminal
@@ -105,11 +104,12 @@ def refused(
     if as_json:
         out.print_json(json.dumps(found))
         return
-    table = Table("received (UTC)", "reason", "key", "topic", "bytes")
+    names = ("received (UTC)", "reason", "key", "topic", "bytes")
+    table = terminal.table(*names, whole=("reason", "key"))
     for row in found:
         key = row["kid"] or "not read"
         table.add_row(
-            row["received_utc"],
+            row["received_utc"].replace("T", " ").removesuffix("+00:00"),
             row["reason"],
             key,
             terminal.printable(row["topic"]),

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from cloud_agent.client import Client
 from cloud_agent.config import DataFolder
@@ -24,6 +26,7 @@ EXIT_CODES: Final = (
     "4 the data folder or the server is busy."
 )
 INTERRUPTED: Final = 130
+_DATE_WIDTH: Final = len("2026-03-01")
 
 # No markup and no emoji codes: names and models are shown as they are, brackets and colons too.
 out: Final = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -104,6 +107,18 @@ def require_terminal(advice: str) -> None:
 def confirm(question: str) -> bool:
     """Asks for yes or no; no unless `y` or `yes` is typed."""
     return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
+
+
+def table(*names: str, whole: tuple[str, ...] = ()) -> Table:
+    """A table that loses nothing in 80 columns: what is too wide goes on in the next line, but for
+    the columns `whole`, which people copy.
+    """
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in names:
+        # A time folds between date and hour.
+        least = _DATE_WIDTH if "(UTC)" in name else None
+        made.add_column(name, overflow="fold", no_wrap=name in whole, min_width=least)
+    return made
 
 
 def report(error: TareError) -> int:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from cloud_agent.devices.console_client import Console
 from cloud_agent.devices.errors import ConsoleError, EnrolmentError
@@ -24,6 +23,7 @@ from cloud_agent.terminal import (
     printable,
     read_password,
 )
+from cloud_agent.terminal import table as narrow_table
 
 app = typer.Typer(
     no_args_is_help=True, help="Enrol, claim and list scales and cuffs, and talk to one by cable."
@@ -99,10 +99,8 @@ def list_(*, data: DataOption = None, as_json: JsonOption = False) -> None:
     if not devices:
         out.print("No device is enrolled here yet: tare device enroll --port PORT")
         return
-    table = Table()
-    for name in ("device", "model", "state", "claim", "last hello (UTC)", "settled", "orders"):
-        # Whoever copies an id needs all of it, also in a narrow terminal.
-        table.add_column(name, no_wrap=name == "device")
+    names = ("device", "model", "state", "claim", "last hello (UTC)", "settled", "orders")
+    table = narrow_table(*names, whole=("device", "state"))
     for device in devices:
         table.add_row(*_cells(device))
     out.print(table)

@@ -6,7 +6,6 @@ import json
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from cloud_agent import terminal
 from cloud_agent.errors import UsageError
@@ -56,7 +55,7 @@ def _print_table(readings: list[dict[str, Any]]) -> None:
     if not readings:
         out.print("No readings yet.")
         return
-    table = Table("taken", "what", "values", "remarks")
+    table = terminal.table("taken", "what", "values", "remarks", whole=("taken",))
     for reading in readings:
         values = ", ".join(
             f"{name} {measured['value']:g} {measured['unit']}"

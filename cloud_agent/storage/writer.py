@@ -179,6 +179,8 @@ def _failure(error: BaseException) -> StorageError:
     """One for each job that shared the transaction: they may be raised in different threads."""
     if isinstance(error, StorageError):
         failure = StorageError(str(error))
+    elif isinstance(error, sa.exc.OperationalError):  # at the commit itself
+        failure = StorageError(f"nothing was stored: {_first(error)}")
     else:
         failure = StorageError(f"nothing was stored: {type(error).__name__}: {error}")
     failure.__cause__ = error

@@ -155,3 +155,20 @@ def test_a_crash_would_leave_no_memory_behind() -> None:
     command = ["/bin/sh", "-c", f'ulimit -S -c unlimited; exec "{sys.executable}" -c "{script}"']
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
+
+
+def test_eighty_columns_lose_nothing(shell: Shell) -> None:
+    household = Household(shell.root)
+    scale = household.add_scale()
+    topic = f"tare/1/{scale.id}/up"
+    row = {"reason": "consent-withdrawn", "kid": scale.signer.kid, "topic": topic, "length": 1024}
+    insert = schema.refused_frame.insert().values(row | {"received_s": household.clock()})
+    household.service.writer.call(lambda c: c.execute(insert))
+    hello = schema.device.update().values(hello_s=household.clock(), cursor=123_456)
+    household.service.writer.call(lambda c: c.execute(hello))
+    household.close()
+    for command in (("refused",), ("device", "list")):
+        shown = shell.tare(*command, env={"COLUMNS": "80"}).out
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+        assert scale.id in shown
