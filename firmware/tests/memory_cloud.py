@@ -1,11 +1,24 @@
 """A cloud in memory that follows the SPEC as far as one device needs, and can misbehave."""
 
-from protocol import answer, command, envelope, frame, message_types, p256
+from protocol import answer, command, envelope, frame, message_types, p256, topics
 from protocol.signer import PortableSigner
 
 COMMAND_PRIVATE = b"\x07" * 32
 IDENTITY_PRIVATE = b"\x09" * 32
 MAC_KEY = b"\x0b" * 32
+
+
+class Identity:
+    """A device that was enrolled with this cloud; a bench sets `command_key`."""
+
+    generation = 1
+    mac_key = MAC_KEY
+    command_key = b""
+
+    def __init__(self):
+        self.signer = PortableSigner(IDENTITY_PRIVATE)
+        self.kid = self.signer.kid
+        self.device_id = topics.device_id(self.kid)
 
 
 class Cloud:

@@ -8,7 +8,6 @@ import memory_cloud
 from memory_stream import MemoryStream
 
 from protocol import topics
-from protocol.signer import PortableSigner
 from sim.nor import Memory, Nor
 from tare import flash as flash_map
 from tare import link as link_rules
@@ -21,16 +20,6 @@ from tare.state import BootState, State
 from tare.sync import ClaimWindow, Device
 
 _AWAKE_MS = 300
-
-
-class _Identity:
-    generation = 1
-    mac_key = memory_cloud.MAC_KEY
-
-    def __init__(self):
-        self.signer = PortableSigner(memory_cloud.IDENTITY_PRIVATE)
-        self.kid = self.signer.kid
-        self.device_id = topics.device_id(self.kid)
 
 
 class _Broker(MemoryStream):
@@ -92,7 +81,7 @@ class _Board:
 
 class _Bench:
     def __init__(self, connections=1):
-        identity = _Identity()
+        identity = memory_cloud.Identity()
         self.cloud = memory_cloud.Cloud(identity.kid, identity.signer.public_key)
         identity.command_key = self.cloud.command_key()
         flash = Nor(Memory(14 * flash_map.SECTOR))

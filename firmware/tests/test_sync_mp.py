@@ -18,21 +18,12 @@ _SECTORS = 14
 _NONCE = b"n" * 16
 
 
-class _Identity:
-    generation = 1
-    mac_key = memory_cloud.MAC_KEY
-
-    def __init__(self):
-        self.signer = PortableSigner(memory_cloud.IDENTITY_PRIVATE)
-        self.kid = self.signer.kid
-
-
 class _Bench:
     """A claimed device with a journal, and its cloud."""
 
     def __init__(self, *, claimed=True):
         self.flash = Nor(Memory(_SECTORS * flash_map.SECTOR))
-        identity = _Identity()
+        identity = memory_cloud.Identity()
         self.cloud = memory_cloud.Cloud(identity.kid, identity.signer.public_key)
         identity.command_key = self.cloud.command_key()
         self.journal = Journal(self.flash, flash_map.JOURNAL_FIRST, 6)
