@@ -39,8 +39,8 @@ class DataFolder:
         Raises `UsageError` where it cannot be, and for somebody else's folder: a home folder or
         /tmp that is given by mistake must neither be filled nor closed to others.
         """
-        self._refuse_others()
         try:
+            self._refuse_others()
             for folder in (self.root, self.ca, self.broker, self.exports, self.erasures):
                 folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
@@ -59,8 +59,6 @@ class DataFolder:
                 raise UsageError(f"{self.root} holds other files: choose a folder for Tare alone")
         except FileNotFoundError:
             return
-        except OSError as error:
-            raise UsageError(f"{self.root} is no data folder: {error.strerror}") from error
 
     @property
     def database(self) -> Path:
