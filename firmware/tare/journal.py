@@ -235,8 +235,7 @@ class Journal:
     def _open(self) -> None:
         """Begin a sector that says by itself what is settled and which sequence comes next."""
         self._ring.open_next(self.next_sequence)
-        if self.oldest > 1:
-            self._ring.append(_TRIMMED, cbor.encode([self.oldest - 1]))
+        self._ring.append(_TRIMMED, cbor.encode([self.oldest - 1]))
 
     def _drop_settled_sectors(self) -> None:
         sectors = self._ring.sectors
@@ -246,7 +245,8 @@ class Journal:
     def _recover(self) -> None:
         """Find out what is kept, and finish or take back an erasure that was cut."""
         self._take_back_copies()
-        settled = begin = 0
+        begin = 0
+        settled = None
         for sector in self._ring.sectors:
             self.next_sequence = max(self.next_sequence, sector.base)
             newest = sector is self._ring.sectors[-1]
@@ -258,14 +258,14 @@ class Journal:
                     first, count = _range(kind, body)
                     self.next_sequence = max(self.next_sequence, first + count)
                 elif kind == _TRIMMED:
-                    settled = max(settled, body[0])
+                    settled = max(settled or 0, body[0])
                 elif kind in {_DATED, _BOUNDED}:
                     self._dates[body[0]] = body
                 elif kind == _BEGINS:
                     begin = max(begin, body[0])
         if begin and self._ring.sectors[0].generation < begin:
             self._ring.erase_before(begin)
-        self.oldest = settled + 1 if settled else self._first_sequence()
+        self.oldest = self._first_sequence() if settled is None else settled + 1
         self.next_sequence = max(self.next_sequence, self.oldest)
         self._drop_settled_sectors()
 
@@ -299,7 +299,7 @@ class Journal:
         return copies > 0 or others <= 1
 
     def _first_sequence(self) -> int:
-        """Where nothing was settled yet, or a cut came between erasing the mark and its copy."""
+        """Where no sector says it: a cut came right behind the header of the first."""
         for sector in self._ring.sectors:
             for kind, raw in self._ring.entries(sector):
                 if kind in _RECORDS:

@@ -11,6 +11,7 @@ from protocol.command import Command
 from tare import clock, version
 from tare import flash as flash_map
 from tare.commands import Commands
+from tare.errors import JournalFullError
 from tare.journal import RECEIPT, VOID, Journal
 from tare.state import BootState, State
 
@@ -34,8 +35,9 @@ class _Parts:
 
 
 class DeviceLife:
-    """Plays `steps`: ("boot",), ("order", verb, arguments), ("read", handle), ("learn", grams),
-    ("ack",) the cloud settles all, ("welcome",) and it dates and is settled.
+    """Plays `steps`: ("boot",), ("order", verb, arguments) and its outcome where that is not done,
+    ("read", handle), ("fill", handle) until the ring is full, ("learn", grams), ("ack",) the cloud
+    settles all, ("welcome",) its time dates what it can.
     """
 
     def __init__(self, steps, commands=Commands):
@@ -47,6 +49,7 @@ class DeviceLife:
         self._clock = None
         self._counter = 0
         self._command = None
+        self._outcome = frame.OUTCOME_DONE
         self._states = [(0, [], 0)]
         self._boots = (0, 0)
         self._given = {}
@@ -93,7 +96,7 @@ class DeviceLife:
         self._clock = clock.Clock(parts.boot.clock_epoch, 0)
         assert parts.commands.finish()
 
-    def _step_order(self, verb, arguments):
+    def _step_order(self, verb, arguments, outcome=frame.OUTCOME_DONE):
         self._counter += 1
         self._command = Command(
             counter=self._counter,
@@ -102,13 +105,14 @@ class DeviceLife:
             verb=verb,
             arguments=arguments,
         )
-        self._states.append(_after(self._states[0], self._command))
+        self._outcome = outcome
+        self._states.append(_after(self._states[0], self._command, outcome))
         self._secret_kept = self._secret_kept or "%d" % SECRET_G in str(arguments)
         assert self._parts.commands.obey(self._command, _NOW_S)
         self._states.pop(0)
         self._highest = self._parts.journal.next_sequence - 1
         self._given[self._highest] = self._receipt()
-        if verb in {4, 5}:
+        if self._erases():
             self._erased |= {each for each in self._given if self._being_erased(each)}
             self._secret_kept = self._secret_kept and bool(arguments) and arguments != [1]
         self._command = None
@@ -120,12 +124,21 @@ class DeviceLife:
         self._trying = record
         self._secret_kept = self._secret_kept or handle == 1
         epoch = self._states[0][0]
-        number = self._parts.journal.append_reading(epoch, handle, self._clock.epoch, record)
+        try:
+            number = self._parts.journal.append_reading(epoch, handle, self._clock.epoch, record)
+        finally:
+            self._trying = None
         assert number == self._highest + 1
         self._highest = number
         self._given[number] = record
         self._handles[number] = handle
-        self._trying = None
+
+    def _step_fill(self, handle):
+        try:
+            while True:
+                self._step_read(handle)
+        except JournalFullError:
+            pass
 
     def _step_learn(self, grams):
         epoch, people, counter = self._states[0]
@@ -151,11 +164,10 @@ class DeviceLife:
         parts.boot.save()
 
     def _receipt(self):
-        refused = self._states[0][0] == self._states[-1][0] == 0 and self._command.verb == 2
-        outcome = frame.OUTCOME_ARGUMENTS_REFUSED if refused else frame.OUTCOME_DONE
-        if self._command.verb > 90:
-            outcome = frame.OUTCOME_UNKNOWN_VERB
-        return [self._command.counter, self._command.verb, outcome]
+        return [self._command.counter, self._command.verb, self._outcome]
+
+    def _erases(self):
+        return self._command.verb in {4, 5} and self._outcome == frame.OUTCOME_DONE
 
     def _check_boot(self, boot):
         counter, epoch = self._boots
@@ -202,7 +214,7 @@ class DeviceLife:
 
     def _being_erased(self, sequence):
         """Tell whether the command takes a record away (its own receipt stays)."""
-        if self._command.verb not in {4, 5}:
+        if not self._erases():
             return False
         if self._command.arguments:
             return self._handles.get(sequence) == self._command.arguments[0]
@@ -216,7 +228,7 @@ class DeviceLife:
                 assert journal.date_of(epoch) in {date, None}, "another date"
 
     def _check_erased(self, done):
-        erasing = done and self._command.verb in {4, 5} and self._command.arguments in ([], [1])
+        erasing = done and self._erases() and self._command.arguments in ([], [1])
         if erasing or not self._secret_kept:
             assert not self.memory.holds(_SECRET_BYTES), "an erased reading can be read"
         for sector in (0, 1):
@@ -234,12 +246,14 @@ class DeviceLife:
         assert flash.operations == before
 
 
-def _after(state, command):
+def _after(state, command, outcome):
     """What a command makes of (claim epoch, people, counter)."""
     epoch, people, _ = state
+    if outcome != frame.OUTCOME_DONE:
+        return epoch, people, command.counter
     if command.verb == 1:
         epoch, people = command.arguments[0], command.arguments[1]
-    elif command.verb == 2 and epoch:
+    elif command.verb == 2:
         people = command.arguments[0]
     elif command.verb in {4, 5}:
         handle = command.arguments[0] if command.arguments else None

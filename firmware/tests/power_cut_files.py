@@ -93,9 +93,8 @@ class FilesLife:
                 allowed.append(b"goes on")
             value = _value(files, name) if name in found else None
             assert value in allowed, ("neither old nor new", name)
-        if not second:
-            _set(files, "after", b"goes on")
-            assert _value(files, "after") == b"goes on"
+        _set(files, "after", b"goes on")
+        assert _value(files, "after") == b"goes on"
         return read
 
     def _step_set(self, files, name, size):
@@ -144,7 +143,8 @@ def _nobody():
 
 
 def _mounted(blocks):
-    return vfs.VfsLfs2(blocks, **_GEOMETRY)
+    # Without the time of writing, so that every run cuts the same bytes.
+    return vfs.VfsLfs2(blocks, mtime=False, **_GEOMETRY)
 
 
 def _set(files, name, value):

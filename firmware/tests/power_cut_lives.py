@@ -51,7 +51,7 @@ class JournalLife:
         self._check(journal, second)
         if not second:
             self._settled_after_cut = 0
-            self._go_on(flash, journal)
+        self._go_on(flash, journal)
         return read
 
     def _step_r(self, journal, handle):

@@ -19,20 +19,21 @@ SHORT_SECTOR = power_cut_sectors.flash_map.SECTOR
 REORDERED = "reordered"
 #: How many cuts each script stands for in every run: together 200,000 and more.
 MINIMUM = {
-    "settled": 6_900,
-    "half settled": 6_900,
-    "full": 6_600,
-    "erased": 20_000,
-    "erased, dated": 26_000,
-    "wiped": 8_400,
-    "dated": 6_800,
-    "restored": 6_900,
-    "claim": 11_000,
-    "person": 17_600,
-    "everything": 17_500,
-    "boots": 9_100,
+    "settled": 6_000,
+    "half settled": 6_000,
+    "full": 6_800,
+    "erased": 24_000,
+    "erased, dated": 28_000,
+    "wiped": 9_900,
+    "dated": 7_600,
+    "restored": 7_300,
+    "claim": 11_500,
+    "person": 19_000,
+    "everything": 18_700,
+    "boots": 9_500,
+    "crowded": 24_800,
     # Depends on the release of littlefs.
-    "files": 60_000,
+    "files": 40_000,
 }
 
 

@@ -11,7 +11,7 @@ from sim.nor import Memory, Nor
 from tare import flash as flash_map
 from tare import ring as ring_module
 from tare.commands import Commands
-from tare.errors import FirmwareError, FlashError
+from tare.errors import FirmwareError
 from tare.journal import READING, Journal
 from tare.two_copies import TwoCopies
 
@@ -91,6 +91,16 @@ class _ForgetsBase(Journal):
 def test_a_sector_that_does_not_say_the_next_sequence():
     steps = ["r0", "r1", "c", "t"] * 5
     assert _is_caught(JournalLife(steps, 3, _ForgetsBase), 3)
+
+
+class _SilentOnTheOldest(Journal):
+    def _open(self):
+        self._ring.open_next(self.next_sequence)
+
+
+def test_a_sector_that_does_not_say_what_is_settled():
+    assert not _is_caught(JournalLife(_DAY * 9 + ["w"], 4), 4)
+    assert _is_caught(JournalLife(_DAY * 9 + ["w"], 4, _SilentOnTheOldest), 4)
 
 
 class _CountsAfterTheAct(Commands):
@@ -183,7 +193,7 @@ def _lost_on_worn_flash():
             journal = Journal(_WornNor(memory, worn), 0, 4)
             for number in range(18):
                 saved[journal.append_reading(1, 2, 1, [number, 1, [number]])] = number
-        except FlashError:
+        except FirmwareError:
             pass
         tried += 1
         lost += _missing(memory, saved)

@@ -4,6 +4,8 @@
 from power_cut_device import SECRET_G, SECTORS, DeviceLife
 from power_cuts import MINIMUM, enumerate_cuts
 
+from protocol import frame
+
 TIMEOUT_S = 280
 _PEOPLE = [[1, 1, SECRET_G], [2, 2, 60_000]]
 _CLAIM = ("order", 1, [7, _PEOPLE])
@@ -16,8 +18,19 @@ def _cut(name, steps, minimum):
 
 
 def test_claimed_and_people_changed():
-    steps = [_RENEWED, _CLAIM, ("read", 1), ("learn", 73_219), ("boot",), _RENEWED, ("read", 2)]
-    _cut("device, claim", steps + [("order", 99, []), ("boot",), ("ack",)], MINIMUM["claim"])
+    refused, unknown = frame.OUTCOME_ARGUMENTS_REFUSED, frame.OUTCOME_UNKNOWN_VERB
+    steps = [
+        _RENEWED + (refused,),
+        _CLAIM,
+        ("read", 1),
+        ("learn", 73_219),
+        ("boot",),
+        _RENEWED,
+        ("read", 2),
+    ]
+    _cut(
+        "device, claim", steps + [("order", 99, [], unknown), ("boot",), ("ack",)], MINIMUM["claim"]
+    )
 
 
 def test_one_person_erased():
@@ -38,3 +51,8 @@ def test_boots_and_dates():
     steps += [("ack",), ("read", 1), ("boot",), ("read", 2), ("learn", 73_219), ("boot",)]
     steps += [("welcome",), ("read", 2), ("read", 1), ("boot",), ("ack",), ("read", 2)]
     _cut("device, boots and dates", steps, MINIMUM["boots"])
+
+
+def test_commands_on_a_full_ring():
+    steps = [_CLAIM, ("fill", 1), ("boot",), ("order", 4, [2], frame.OUTCOME_FAILED), _RENEWED]
+    _cut("device, full ring", steps + [("order", 4, []), _CLAIM, ("read", 1)], MINIMUM["crowded"])
