@@ -37,7 +37,7 @@ class Database:
         """A connection that sees one moment of the database and cannot change it.
 
         Keep it short: compaction waits for all of them, because an open reader keeps erased
-        rows in the write-ahead log.
+        rows in the write-ahead log. Raises `StorageError` for what SQLite cannot do.
         """
         try:
             with self._gate.reader(), self._readers.begin() as connection:

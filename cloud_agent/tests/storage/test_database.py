@@ -35,7 +35,7 @@ def test_the_weaker_setting_can_be_chosen_for_the_test_that_shows_why_not(tmp_pa
 
 def test_readers_cannot_write(database: Database) -> None:
     row = {"id": bytes(16), "kind": "tray"}
-    with pytest.raises(sa.exc.OperationalError), database.reading() as connection:
+    with pytest.raises(StorageError, match="readonly"), database.reading() as connection:
         connection.execute(schema.owner.insert().values(row))
 
 
