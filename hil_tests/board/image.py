@@ -26,7 +26,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from hil_tests.board.errors import BoardError, BoardMissingError
-from tools import apt_sources, micropython, system_packages
+from tools import apt_sources, micropython, programs, system_packages
 from tools.apt_private import ArchiveError, PrivateArchive
 from tools.errors import SetupError, ToolError
 from tools.progress import Report, Step, silent
@@ -50,7 +50,6 @@ _BOARD = "MPS2_AN385"
 #: The image's banner shows a date; a fixed one (of the release) keeps two builds bit-identical.
 _SOURCE_DATE_S = "1744675200"
 _BUILD_TIMEOUT_S = 900
-_TAIL_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -194,23 +193,10 @@ def _make(folder: Path, settings: Sequence[str]) -> None:
 
 
 def _run(command: Sequence[str], aim: str) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": _SOURCE_DATE_S},
-            timeout=_BUILD_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BoardError(f"could not {aim}: {error}") from error
-    if done.returncode:
-        tail = "\n".join(f"    {line}" for line in done.stdout.splitlines()[-_TAIL_LINES:])
-        raise BoardError(f"could not {aim}:\n{tail}")
-    return done.stdout
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": _SOURCE_DATE_S}
+    return programs.run(
+        command, aim, error=BoardError, environment=environment, timeout_s=_BUILD_TIMEOUT_S
+    )
 
 
 def _main() -> int:
