@@ -17,3 +17,13 @@ class SetupError(ToolError):
 
 class MicroPythonError(SetupError):
     """No MicroPython could be found or unpacked."""
+
+
+class FlashFileError(ToolError):
+    """The file that was named cannot be the flash of a virtual scale."""
+
+
+class FlashInUseError(FlashFileError):
+    """Another virtual scale runs on this flash: two would lose each other's readings."""
+
+    exit_code = 4

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from tools import micropython
-from tools.environment import ROOT
+from tools import flash_file, micropython
+from tools.environment import ENVIRONMENT, ROOT
 from tools.errors import ToolError
 
 FIRMWARE = ROOT / "firmware"
@@ -44,7 +44,9 @@ class VirtualDevice:
         self, flash: Path, *, options: Sequence[str] = (), capture: Path | None = None
     ) -> None:
         """`capture`: a file that gets everything that the device says, also what nobody reads."""
-        self._flash = flash.resolve()
+        # Resolved for the firmware, as it was named for messages.
+        self._flash, self._named = flash.resolve(), flash
+        self._lock: int | None = None
         self._options = tuple(options)
         self._capture = capture
         self._master, self._slave = pty.openpty()
@@ -74,9 +76,14 @@ class VirtualDevice:
         return b"".join(list(self._recent)).decode(errors="replace")
 
     def start(self) -> None:
-        """Power on. What was sent to the port while it was off is lost."""
+        """Power on. What was sent to the port while it was off is lost.
+
+        Raises FlashFileError when the file is no flash, or another scale runs on it.
+        """
         if self._powered:
             raise ToolError("the virtual device is on already")
+        self._release()
+        self._lock = flash_file.hold(self._named)
         termios.tcflush(self._master, termios.TCIFLUSH)
         self._powered = True
         self.resets = 0
@@ -130,12 +137,20 @@ class VirtualDevice:
             env={**os.environ, "MICROPYPATH": ":".join(path)},
             # An interrupt at the terminal is for the host program, which then ends the device.
             start_new_session=True,
+            # When the host is killed, the flash stays locked until the firmware has ended too.
+            pass_fds=() if self._lock is None else (self._lock,),
         )
+
+    def _release(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _end(self, how: signal.Signals) -> None:
         process, relay = self._process, self._relay
         self._powered = False
         if process is None or relay is None:
+            self._release()
             return
         process.send_signal(how)
         relay.join(_END_TIMEOUT_S)
@@ -145,6 +160,7 @@ class VirtualDevice:
                 self._process.kill()
             relay.join(0.1)
         self._process = self._relay = None
+        self._release()
 
     def _run(self) -> None:
         """The relay thread: serves one program after the other as long as they ask for a reset."""
@@ -191,6 +207,13 @@ def _write_or_drop(descriptor: int, chunk: bytes) -> None:
         os.write(descriptor, chunk)
 
 
+def _tare() -> str:
+    """The command as it can be entered where we were started."""
+    tare = ENVIRONMENT / "bin" / "tare"
+    here = Path.cwd()
+    return str(tare.relative_to(here) if tare.is_relative_to(here) else tare)
+
+
 def _main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python3 tools/dev.py device",
@@ -206,7 +229,11 @@ def _main(arguments: Sequence[str]) -> int:
 
     signal.signal(signal.SIGTERM, interrupt)
     with VirtualDevice(options.flash) as device:
-        print(f"serial port: {device.port}", flush=True)
+        print(
+            f"serial port: {device.port} (flash {options.flash}; Ctrl-C switches it off)\n"
+            f"Next: {_tare()} device enroll --port {device.port}",
+            flush=True,
+        )
         try:
             code = device.wait()
         except KeyboardInterrupt:

@@ -10,7 +10,8 @@ import pytest
 import serial
 
 from tools import virtual_device
-from tools.errors import ToolError
+from tools.environment import ROOT
+from tools.errors import FlashFileError, FlashInUseError, ToolError
 from tools.virtual_device import RESET_CODE, VirtualDevice
 
 # Answers each line; "die N" ends the program, "flood" talks without being asked.
@@ -174,3 +175,70 @@ def test_it_is_not_started_twice(device: VirtualDevice) -> None:
     device.start()
     with pytest.raises(ToolError, match="on already"):
         device.start()
+
+
+def test_one_flash_has_one_scale_at_a_time(device: VirtualDevice, tmp_path: Path) -> None:
+    device.start()
+    other = VirtualDevice(tmp_path / "flash")
+    with pytest.raises(FlashInUseError, match="flash is in use by another virtual scale"):
+        other.start()
+    assert device.running
+    # A power cut and the next power on are the same scale's; then the flash is free.
+    device.kill()
+    device.start()
+    device.close()
+    other.start()
+    other.close()
+
+
+def test_a_killed_host_leaves_the_flash_free(
+    device: VirtualDevice, program: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "host.py"
+    script.write_text(_HOST.format(program=str(program), flash=str(tmp_path / "flash")))
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as host:
+        assert host.stdout is not None
+        assert host.stdout.readline()
+        with pytest.raises(FlashInUseError):
+            device.start()
+        host.kill()
+    device.start()
+    assert device.running
+
+
+def test_a_new_flash_is_erased_and_its_owners_only(device: VirtualDevice, tmp_path: Path) -> None:
+    flash = tmp_path / "flash"
+    device.start()
+    assert flash.stat().st_mode & 0o777 == 0o600
+    assert flash.read_bytes() == b"\xff" * (1 << 20)
+
+
+def test_a_flash_that_was_half_made_is_finished(device: VirtualDevice, tmp_path: Path) -> None:
+    flash = tmp_path / "flash"
+    flash.write_bytes(b"\xff" * 5000)
+    device.start()
+    assert flash.read_bytes() == b"\xff" * (1 << 20)
+
+
+@pytest.mark.parametrize("content", [b"precious", b"\xff" * ((1 << 20) + 1), None])
+def test_what_is_not_a_flash_is_left_alone(
+    device: VirtualDevice, tmp_path: Path, content: bytes | None
+) -> None:
+    flash = tmp_path / "flash"
+    if content is None:
+        flash.mkdir()
+    else:
+        flash.write_bytes(content)
+    with pytest.raises(FlashFileError, match="not the flash of a virtual scale"):
+        device.start()
+    assert content is None or flash.read_bytes() == content
+
+
+def test_the_command_says_in_a_sentence_what_is_wrong() -> None:
+    command = [sys.executable, "-P", "-m", "tools.virtual_device", "--flash", "README.md"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "device: README.md is not the flash of a virtual scale (1 MiB): choose another name\n"
+    )
