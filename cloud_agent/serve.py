@@ -23,6 +23,7 @@ from cloud_agent.devices.operations import DeviceOperations
 from cloud_agent.devices.pki import Authority
 from cloud_agent.devices.signing import CommandSigner
 from cloud_agent.errors import RefusedError
+from cloud_agent.files import write_private
 from cloud_agent.housekeeping import keep_house
 from cloud_agent.ingest.link import Link
 from cloud_agent.ingest.pipeline import Pipeline
@@ -130,7 +131,7 @@ class Server:
         stack.push_async_callback(control.close)
         await control.start()
         stack.callback(self._ready_file.unlink, missing_ok=True)
-        _write_private(self._ready_file, json.dumps(self.status()))
+        write_private(self._ready_file, json.dumps(self.status()).encode(), replace=True)
 
     @property
     def ready_line(self) -> str:
@@ -188,11 +189,3 @@ class Server:
             await tidy(self.service)
             await asyncio.to_thread(keep_house, self.service)
             await asyncio.sleep(_TIDY_EVERY_S)
-
-
-def _write_private(path: Path, text: str) -> None:
-    building = path.with_suffix(".new")
-    descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    building.rename(path)

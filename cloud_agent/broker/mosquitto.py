@@ -15,6 +15,7 @@ from pathlib import Path
 from cloud_agent.broker.rules import AGENT_NAME, MAX_KEEPALIVE_S, MAX_PACKET
 from cloud_agent.broker.settings import Endpoint
 from cloud_agent.devices.pki import TlsFiles
+from cloud_agent.files import write_private
 
 # Debian installs it where a plain user's PATH does not look.
 _ALSO_IN = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
@@ -72,8 +73,8 @@ def write_config(folder: Path, endpoint: Endpoint, tls: TlsFiles) -> Path:
     """Writes the configuration for `endpoint` into `folder`; returns the path of the main file."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     acl, main = folder / "mosquitto.acl", folder / "mosquitto.conf"
-    _write(acl, _ACL)
-    _write(main, _config(endpoint, tls, acl))
+    write_private(acl, _ACL.encode(), replace=True)
+    write_private(main, _config(endpoint, tls, acl).encode(), replace=True)
     return main
 
 
@@ -89,9 +90,3 @@ def _config(endpoint: Endpoint, tls: TlsFiles, acl: Path) -> str:
         certificate=tls.certificate.absolute(),
         key=tls.key.absolute(),
     )
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)

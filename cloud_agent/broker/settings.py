@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import socket
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cloud_agent.broker.errors import BrokerError, PortInUseError, PortUnknownError
+from cloud_agent.files import write_private
 
 _FILE = "endpoint.json"
 
@@ -71,7 +71,9 @@ def settle_endpoint(
     elif not endpoint.port:
         raise PortUnknownError("which port does the broker have? Say it with --port")
     if endpoint != kept:
-        _write(folder / _FILE, endpoint)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        content = json.dumps(asdict(endpoint)).encode()
+        write_private(folder / _FILE, content, replace=True)
     return endpoint
 
 
@@ -109,14 +111,3 @@ def _read(path: Path) -> Endpoint | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BrokerError(f"{path} is damaged; devices were told the port in it") from error
-
-
-def _write(path: Path, endpoint: Endpoint) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    building = path.with_suffix(".new")
-    descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(asdict(endpoint), file)
-        file.flush()
-        os.fsync(file.fileno())
-    building.rename(path)

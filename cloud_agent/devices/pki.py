@@ -6,7 +6,6 @@ which it writes once, whole and 0600. Devices' private keys never come here.
 from __future__ import annotations
 
 import datetime as dt
-import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cloud_agent.broker.rules import AGENT_NAME, SERVER_NAME, spiffe_agent, spiffe_device
 from cloud_agent.devices.errors import AuthorityError, PublicKeyError
+from cloud_agent.files import sync_folder, write_private
 
 # SPEC 9.4: before any firmware build, so that a device that only knows its build date accepts it.
 NOT_BEFORE = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -123,13 +123,13 @@ def _make(folder: Path) -> None:
     building.mkdir(mode=0o700)
     try:
         _fill(building)
-        _sync_folder(building)
+        sync_folder(building)
         building.rename(folder)
     except OSError as error:
         raise AuthorityError(f"the certificate authority cannot be written: {error}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
 def _fill(folder: Path) -> None:
@@ -216,7 +216,8 @@ def _write(
     folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
 ) -> None:
     _write_key(folder / f"{name}.key", key)
-    _write_file(folder / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    write_private(folder / f"{name}.crt", pem, replace=False)
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
@@ -225,23 +226,7 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _write_file(path, pem)
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_private(path, pem, replace=False)
 
 
 def _check_file(path: Path) -> None:

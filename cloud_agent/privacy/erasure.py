@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from cloud_agent.errors import NotFoundError, TareError
+from cloud_agent.files import remove_durably
 from cloud_agent.privacy import catalogue, plan, proof
 from cloud_agent.privacy.catalogue import Person
-from cloud_agent.privacy.files import remove_durably
 from cloud_agent.privacy.ledger import Begun, Entry, Finished, OwnerErased, Tombstone, owner_hash
 from cloud_agent.privacy.plan import Ending, Plan
 from cloud_agent.privacy.proof import Report

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts, agreements
 from cloud_agent.errors import KeyGoneError, NotFoundError
-from cloud_agent.privacy.files import remove_durably, write_private
+from cloud_agent.files import remove_durably, write_private
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.readings import listing, zones
 from cloud_agent.storage import schema

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cloud_agent.errors import KeyEncryptionKeyError
-from cloud_agent.privacy.files import remove_durably, write_private
+from cloud_agent.files import remove_durably, write_private
 from cloud_agent.privacy.sealing import KEY_SIZE
 
 _LABEL: Final = "tare key-encryption key 1: "

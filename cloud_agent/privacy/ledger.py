@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from cloud_agent.config import PRIVATE_FILE_MODE
 from cloud_agent.errors import LedgerError
-from cloud_agent.privacy.files import sync_folder
+from cloud_agent.files import sync_folder
 
 _VERSION: Final = 1
 _NO_HASH: Final = "0" * 64

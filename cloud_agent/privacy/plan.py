@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
 from cloud_agent.errors import CiphertextError, NotFoundError
+from cloud_agent.files import write_private
 from cloud_agent.privacy.catalogue import Person
-from cloud_agent.privacy.files import write_private
 from cloud_agent.privacy.scan import MIN_PATTERN_SIZE, Pattern
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.storage import schema

@@ -39,14 +39,6 @@ class Reading:
         """RFC 3339 in the person's zone at that time."""
         return zones.iso_text(self.taken_s, self.offset_s)
 
-    @property
-    def doubt_text(self) -> str:
-        """What is uncertain about the time, for people; empty when nothing is."""
-        if self.taken_quality != "interval":
-            return ""
-        minutes = -(-self.taken_uncertainty_s // 60)
-        return f"uncertain by {minutes} min either way"
-
 
 def list_readings(
     database: Database, vault: Vault, owner: bytes, *, limit: int | None = None
