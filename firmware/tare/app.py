@@ -336,6 +336,9 @@ class App:
             window_ms = min(_WINDOW_MS, frame.MAX_CLAIM_WINDOW_S * 1000)
             self.link.window = ClaimWindow(code, self._board.monotonic_ms() + window_ms)
             self._show_idle()
+        elif self._scale.state == scale.EMPTY:
+            self._shown_ms = self._board.monotonic_ms()
+            self.display.put("This scale", "has an owner")
         self.link.call()
         return None
 

@@ -52,7 +52,7 @@ class Console:
 
     def __init__(self, write: "Callable[[str], None]") -> None:
         self._write = write
-        self._verbs: dict[str, Handler] = {"log": self._last_lines}
+        self._verbs: dict[str, Handler] = {"help": self._help, "log": self._last_lines}
         self._log: list[str] = []
 
     def add(self, verb: str, handler: "Handler") -> None:
@@ -81,8 +81,12 @@ class Console:
             raise ConsoleError("syntax", "expected: <number> <verb> [argument ...]")
         handler = self._verbs.get(words[1])
         if handler is None:
-            raise ConsoleError("unknown-verb", "no such verb")
+            raise ConsoleError("unknown-verb", "no such verb; help lists them")
         return handler
+
+    def _help(self, arguments: list[str]) -> object:
+        expect(arguments, 0)
+        return {"verbs": sorted(self._verbs)}
 
     def log(self, text: str) -> None:
         """Write a log line. Never hand it a reading, a code or a key."""

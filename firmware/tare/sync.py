@@ -30,6 +30,16 @@ ACK = "ack"
 COMMAND = "command"
 IGNORED = "ignored"
 
+# In words for whoever reads the log; a cloud may be newer than this list.
+_REASONS = {
+    answer.DROP_ERASED: "erased",
+    answer.DROP_CLAIM_ENDED: "claim ended",
+    answer.DROP_OUT_OF_RANGE: "value out of range",
+    answer.DROP_CONSENT_WITHDRAWN: "consent withdrawn",
+    answer.HOLD_CLAIM_UNKNOWN: "kept, claim not known yet",
+    answer.HOLD_FORK: "kept, sequence stored with other content",
+    answer.HOLD_KIND_UNKNOWN: "kept, kind of record not known yet",
+}
 _ANSWER_MS = 10_000
 _RESENDS = 4
 _WELCOME_MS = 30_000
@@ -207,7 +217,7 @@ class Conversation:
         journal.trim(ack.settled)
         self._device.commands.finish()
         for sequence, reason in ack.refusals:
-            self._log("record %d not stored: reason %d" % (sequence, reason))
+            self._log("record %d not stored: %s" % (sequence, _reason(reason)))
         self._position = max(self._position, journal.oldest)
         flight = self._flight
         if flight is not None and flight.last and _covers(ack, flight.last, self._position):
@@ -298,3 +308,7 @@ def _covers(ack: answer.Ack, last: int, position: int) -> bool:
 def _check_command_key(message: cose.Message, command_key: bytes) -> None:
     if message.kid != cose.key_id(command_key):
         raise CoseError("unknown-key")
+
+
+def _reason(reason: int) -> str:
+    return _REASONS.get(reason) or "reason %d" % reason

@@ -219,6 +219,18 @@ def test_a_weigh_in_does_not_cost_the_claim_code_and_its_end_does():
     assert bench.shown() == ["No owner", "Press the button"]
 
 
+def test_the_button_of_a_claimed_scale_says_so_and_disturbs_no_weigh_in():
+    bench = _Bench()
+    bench.app.console.handle("1 button short")
+    assert bench.shown() == ["This scale", "has an owner"]
+    assert bench.app.link.window is None
+    bench.later(6)
+    assert bench.shown() == ["Step on the scale"]
+    bench.feed(_counts(0, 15) + _counts(72_500, 50))
+    bench.app.console.handle("2 button short")
+    assert bench.shown() == ["72.50 kg", "saved"]
+
+
 def test_a_disturbed_sample_is_passed_over():
     bench = _Bench()
     bench.feed(_counts(0, 15) + _counts(72_500, 10) + [0x7FFFFF] + _counts(72_500, 40))

@@ -51,6 +51,13 @@ def test_errors_have_a_code_and_a_text():
     assert bench.ask("8 much").startswith("= 8 error too-long ")
 
 
+def test_help_names_every_verb():
+    bench = _Bench()
+    reply = bench.ask("2 help")
+    assert json.loads(reply[7:]) == {"verbs": ["echo", "fail", "help", "log", "much"]}
+    assert bench.ask("3 help me").startswith("= 3 error arguments ")
+
+
 def test_the_log_is_bounded_and_ends_with_the_last_line():
     bench = _Bench()
     for number in range(500):

@@ -184,6 +184,7 @@ def test_held_records_wait_for_the_next_connection():
     assert bench.conversation.idle
     assert (bench.journal.oldest, bench.journal.kept) == (2, 2)
     assert sorted(bench.cloud.stored) == [1, 3]
+    assert "record 2 not stored: kept, claim not known yet" in bench.log
     bench.cloud.holds.clear()
     bench.connect(b"m" * 16)
     bench.welcome()
