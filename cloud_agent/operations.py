@@ -17,7 +17,7 @@ from cloud_agent.arguments import Arguments, optional_text, text
 from cloud_agent.control import Operation
 from cloud_agent.errors import UsageError
 from cloud_agent.privacy import erasure, export
-from cloud_agent.readings import listing, zones
+from cloud_agent.readings import listing, trays, zones
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
 
@@ -46,7 +46,10 @@ async def account_show(service: Service, arguments: Arguments) -> Arguments:
         account = _authenticated(service, arguments)
         described = export.describe_account(service, account)
         described.pop("texts")
-        return described | {"devices": export.describe_devices(service, account)}
+        return described | {
+            "devices": export.describe_devices(service, account),
+            "readings_of_nobody": trays.waiting(service, account).count,
+        }
 
     return await asyncio.to_thread(describe)
 
@@ -107,7 +110,11 @@ async def readings_list(service: Service, arguments: Arguments) -> Arguments:
         found = listing.list_readings(service.database, service.vault, account.subject, limit=limit)
         if arguments.get("form") == "csv":
             return {"csv": listing.as_csv(found)}
-        return {"readings": [listing.as_json(reading) for reading in found]}
+        waiting = trays.waiting(service, account)
+        return {
+            "readings": [listing.as_json(reading) for reading in found],
+            "of_nobody": {"count": waiting.count, "until_s": waiting.until_s},
+        }
 
     return await asyncio.to_thread(read)
 

@@ -110,6 +110,8 @@ def show(
         table.add_row(key.replace("_", " "), str(found[key]))
     for terms in found["terms"]:
         table.add_row("terms", f"version {terms['version']}, accepted {terms['accepted_utc']}")
+    if not found["consents"]:
+        table.add_row("consent to health data", "not given")
     for consent in found["consents"]:
         withdrawn = consent["withdrawn_utc"]
         end = f", withdrawn {withdrawn}" if withdrawn else ""
@@ -119,6 +121,7 @@ def show(
         )
     for device in found["devices"]:
         table.add_row("device", terminal.printable(f"{device['id']} ({device['model']})"))
+    table.add_row("readings of nobody", str(found["readings_of_nobody"]))
     out.print(table)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from cloud_agent import terminal
 from cloud_agent.errors import UsageError
+from cloud_agent.readings.zones import iso_text
 from cloud_agent.terminal import DataOption, EmailOption, JsonOption, PasswordFileOption, out
 
 app: Final = typer.Typer(no_args_is_help=True, help="See your readings. " + terminal.EXIT_CODES)
@@ -49,6 +50,7 @@ def list_(
         out.print_json(json.dumps(found["readings"]))
     else:
         _print_table(found["readings"])
+        _print_of_nobody(found["of_nobody"])
 
 
 def _print_table(readings: list[dict[str, Any]]) -> None:
@@ -67,3 +69,16 @@ def _print_table(readings: list[dict[str, Any]]) -> None:
             remarks.insert(0, f"time uncertain by {minutes} min either way")
         table.add_row(reading["taken"], reading["kind"], values, "; ".join(remarks))
     out.print(table)
+
+
+def _print_of_nobody(waiting: dict[str, Any]) -> None:
+    """Else a step on the scale that it could not place would seem to be lost."""
+    count = waiting["count"]
+    if not count:
+        return
+    what, goes = ("1 reading", "It is") if count == 1 else (f"{count} readings", "The oldest is")
+    day = iso_text(waiting["until_s"], 0).partition("T")[0]
+    out.print(
+        f"{what} of your devices could not be put to a person (a weight more than 3 kg from your "
+        f"last, for example). {goes} kept until {day}."
+    )

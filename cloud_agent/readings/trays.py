@@ -1,7 +1,8 @@
-"""Trays: readings that the device could put to nobody go after 14 days."""
+"""Trays: readings that the device could put to nobody are counted, and go after 14 days."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -9,9 +10,32 @@ import sqlalchemy as sa
 from cloud_agent.storage import schema
 
 if TYPE_CHECKING:
+    from cloud_agent.accounts.accounts import Account
     from cloud_agent.service import Service
 
 KEPT_S: Final = 14 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many readings are in the trays of an account's devices, and when the oldest goes (Unix
+    seconds; None when there is none). What was measured stays closed: it may be a guest's.
+    """
+
+    count: int
+    until_s: int | None
+
+
+def waiting(service: Service, account: Account) -> Waiting:
+    """What the account's devices could put to nobody."""
+    claim, reading = schema.claim, schema.reading
+    trays = sa.select(claim.c.tray).where(claim.c.account == account.id, claim.c.tray.is_not(None))
+    query = sa.select(sa.func.count(), sa.func.min(reading.c.stored_s)).where(
+        reading.c.owner.in_(trays)
+    )
+    with service.database.reading() as connection:
+        count, oldest_s = connection.execute(query).one()
+    return Waiting(count, None if oldest_s is None else oldest_s + KEPT_S)
 
 
 def remove_old(service: Service) -> int:

@@ -11,6 +11,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,6 +105,30 @@ def test_readings_as_table_csv_and_json(furnished: Shell) -> None:
     assert [row["weight_kg"] for row in rows] == ["72.500", "72.600", "72.700"]
     readings = json.loads(furnished.tare(*login, "--json", "--limit", "1").out)
     assert [r["values"]["weight"] for r in readings] == [{"value": 72.7, "unit": "kg"}]
+
+
+def test_what_nobody_is_known_for_is_counted_and_not_shown(shell: Shell) -> None:
+    household = Household(shell.root)
+    scale = household.add_scale()
+    household.claim(household.open_account("ann@example.org"), scale)
+    household.confirm_orders(scale)
+    household.deliver(scale, household.weigh(scale, [99_100, 99_200], handle=0))
+    day = time.strftime("%Y-%m-%d", time.gmtime(household.clock() + 14 * 86_400))
+    household.close()
+    login = ("--email", "ann@example.org")
+    listed = shell.tare("readings", "list", *login)
+    assert (listed.code, listed.err) == (0, "")
+    assert "2 readings of your devices could not be put to a person" in listed.out
+    assert f"The oldest is kept until {day}." in listed.out
+    assert "99" not in listed.out
+    assert json.loads(shell.tare("readings", "list", *login, "--json").out) == []
+    assert re.search(r"readings of nobody +2\s", shell.tare("account", "show", *login).out)
+
+
+def test_a_consent_that_was_never_given_is_said(shell: Shell) -> None:
+    assert shell.tare(*CREATE, "--no-consent-health").code == 0
+    shown = shell.tare("account", "show", "--email", "ann@example.org").out
+    assert re.search(r"consent to health data +not given\s", shown)
 
 
 def test_export_is_private_and_never_overwrites(furnished: Shell, tmp_path: Path) -> None:
