@@ -107,8 +107,9 @@ def _environment() -> dict[str, str]:
     environment["PATH"] = _search_path()
     if not Path(environment["TARE_SHARED"]).is_dir():
         print(
-            f"No folder {environment['TARE_SHARED']}: tests of shared vectors and recordings are"
-            " skipped (TARE_SHARED may name it)."
+            f"No folder {environment['TARE_SHARED']}: tests of public vectors and recordings are"
+            " skipped; they are not part of this repository (TARE_SHARED may name their folder).",
+            flush=True,
         )
     return environment
 
@@ -120,7 +121,7 @@ def _provide_rig_image() -> None:
             image.find_or_build(step)
     except ToolError as error:
         # Where it cannot be had its tests skip; where it cannot be built they fail.
-        print(f"Without the rig image: {error}")
+        print(f"Without the rig image: {error}", flush=True)
 
 
 def _search_path() -> str:
@@ -143,4 +144,7 @@ def _provide_programs() -> None:
             sys.stderr.write(f"{error}\nGoing on without {skipped}.\n")
         return
     line = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
-    print(f"Without {', '.join(missing)}, {skipped} are skipped; to get them, as root: {line}")
+    print(
+        f"Without {', '.join(missing)}, {skipped} are skipped; to get them, as root: {line}",
+        flush=True,
+    )

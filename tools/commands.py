@@ -15,13 +15,17 @@ _DESCRIPTION = """\
 Tare on your machine. Begin with `demo`: it needs nothing but Python 3.11 and a Debian or Ubuntu
 (or MicroPython 1.24 on PATH), gets the rest itself, and shows the whole way of a reading."""
 _EPILOG = """\
-Everything that this makes is in .venv/ beside this project and in ~/.cache/tare; remove either at
+Everything that this makes is in .venv/ inside this project and in ~/.cache/tare; remove either at
 any time, it is made again when needed."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one sub-command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        hint = "; pytest's arguments stand after --" if options.run is _test else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     try:
         code: int = options.run(options)
     except ToolError as error:
@@ -42,24 +46,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     demo = commands.add_parser(
-        "demo", help="show the whole way of a reading, live, with real parts (80 seconds)"
+        "demo",
+        help="show the whole way of a reading, live, with real parts (80 seconds)",
+        description="Seven acts, each of which checks what it shows: an account, a virtual scale,"
+        " weigh-ins through a broker outage and power cuts, forgeries, export, erasure, proof."
+        " Nothing leaves this machine.",
     )
     demo.add_argument("--keep", action="store_true", help="leave everything running for play")
     demo.add_argument("--data", metavar="DIR", help="keep the data in this new or empty folder")
     demo.set_defaults(run=_demo)
     test = commands.add_parser(
-        "test", help="run every check: lint, types, documents, tests (some minutes)"
+        "test",
+        help="run every check: lint, types, documents, tests (some minutes)",
+        description="Run every check, or with arguments after -- only pytest with these, as in:"
+        " python3 tools/dev.py test -- protocol -q",
     )
     test.add_argument(
         "pytest", nargs="*", help="after --: run only pytest, with these arguments for it"
     )
     test.set_defaults(run=_test)
-    device = commands.add_parser("device", help="start a virtual scale on a serial port of its own")
+    device = commands.add_parser(
+        "device",
+        help="start a virtual scale on a serial port of its own",
+        description="Switch on a virtual scale: the real firmware, on a flash in a file, behind a"
+        " serial port whose name is printed. Ctrl-C switches it off. Exit code 4: the flash is in"
+        " use by another virtual scale.",
+    )
     device.add_argument(
         "--flash", required=True, metavar="FILE", help="its flash memory (made when missing)"
     )
     device.set_defaults(run=_device)
-    setup = commands.add_parser("setup", help="only make the Python environment and MicroPython")
+    setup = commands.add_parser(
+        "setup",
+        help="only make the Python environment and MicroPython",
+        description="Make .venv with the locked Python packages and the tare command, and find or"
+        " unpack MicroPython, without starting anything.",
+    )
     setup.set_defaults(run=_setup)
     lock = commands.add_parser("lock", help="choose newer Python packages: writes the lock files")
     lock.set_defaults(run=_lock)

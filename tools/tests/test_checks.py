@@ -8,6 +8,7 @@ import pytest
 
 from tools import checks, system_packages
 from tools.checks import Stage
+from tools.commands import main
 from tools.environment import ROOT
 from tools.errors import SetupError
 
@@ -115,3 +116,13 @@ def test_help_names_every_command() -> None:
     )
     for command in ("demo", "test", "device", "setup", "lock"):
         assert f"\n    {command} " in done.stdout
+
+
+def test_arguments_of_pytest_in_the_wrong_place_are_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["test", "protocol", "-q"])
+    assert (
+        "unrecognized arguments: -q; pytest's arguments stand after --" in capsys.readouterr().err
+    )
