@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shlex
 import signal
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from tools.demo.errors import DemoError
 from tools.demo.play import Play
 from tools.demo.scale import Scale
 from tools.demo.screen import Screen
+from tools.environment import ROOT
 from tools.errors import ToolError
 
 _ACTS: tuple[Callable[[Play], None], ...] = (
@@ -32,6 +34,8 @@ _ACTS: tuple[Callable[[Play], None], ...] = (
     act_erasure.erase,
 )
 _WEIGH_INS = 6
+_CLOUD = "cloud"
+_FLASH = "scale.flash"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,10 +58,20 @@ def main(arguments: Sequence[str]) -> int:
             screen.note(play.cloud.recent_log())
             return 1
         screen.closing()
-        screen.say(f"{time.monotonic() - started_s:.0f} s. Data: {folder}")
+        screen.say(f"{time.monotonic() - started_s:.0f} s. {_whereabouts(options, folder)}")
         if options.keep:
             _keep(play)
+    if options.keep and options.data is not None:
+        _how_to_go_on(folder, screen)
     return 0
+
+
+def _whereabouts(options: argparse.Namespace, folder: Path) -> str:
+    if options.data is not None:
+        return f"Data: {folder}"
+    if options.keep:
+        return f"Data: {folder}, deleted in the end; --data DIR keeps it."
+    return "Its data is deleted; --data DIR keeps it."
 
 
 def _play(play: Play) -> None:
@@ -78,9 +92,15 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
             yield Path(temporary)
         return
     folder = chosen.expanduser().absolute()
-    if folder.exists() and any(folder.iterdir()):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        in_use = any(folder.iterdir())
+    except (FileExistsError, NotADirectoryError):
+        raise DemoError(f"{folder} is not a folder: choose another name") from None
+    except OSError as error:
+        raise DemoError(f"{folder} cannot be used: {error.strerror}") from None
+    if in_use:
         raise DemoError(f"{folder} is not empty: the demo needs a folder of its own")
-    folder.mkdir(parents=True, exist_ok=True)
     yield folder
 
 
@@ -89,9 +109,9 @@ def _stage(folder: Path, screen: Screen) -> Iterator[Play]:
     with ExitStack() as stack:
         # Traces are named on the console, where a space would end the name.
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tare-demo-")))
-        cloud = Cloud(folder / "cloud", folder / "cloud.log", screen)
+        cloud = Cloud(folder / _CLOUD, folder / "cloud.log", screen)
         stack.callback(cloud.stop)
-        scale = Scale(folder / "scale.flash", screen)
+        scale = Scale(folder / _FLASH, screen)
         stack.callback(scale.close)
         second = Scale(folder / "second-scale.flash", screen)
         stack.callback(second.close)
@@ -106,18 +126,34 @@ def _keep(play: Play) -> None:
     screen.say(
         "\nStill running, until Ctrl-C. The scale is nobody's now; to play, in another terminal:"
     )
-    data, port = play.cloud.data, play.scale.port
-    for words in (
-        f"account create --data {data} --email you@example.org",
-        f"device console --port {port}    # type: button short; the display shows a code",
-        f"device claim CODE --data {data} --email you@example.org",
-        f"device console --port {port}    # type: sim step-on 72500",
-        f"readings list --data {data} --email you@example.org",
+    port, me = play.scale.port, "--email you@example.org"
+    tare = shlex.quote(str(TARE))
+    for line in (
+        f"export TARE_DATA={shlex.quote(str(play.cloud.data))}",
+        f"{tare} account create {me}",
+        "# type there: button short; the display shows a code, for the line after it",
+        f"{tare} device console --port {port}",
+        f"{tare} device claim CODE {me}",
+        "# type there: sim step-on 72500",
+        f"{tare} device console --port {port}",
+        f"{tare} readings list {me}",
+        f"{tare} account export --output my-data.zip {me}",
+        f"{tare} account erase {me}",
     ):
-        screen.note(f"{TARE} {words}")
+        screen.verbatim(line)
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)
+
+
+def _how_to_go_on(folder: Path, screen: Screen) -> None:
+    """What starts again what the demo leaves behind."""
+    screen.say("\nStopped. To go on, in two terminals:")
+    data = shlex.quote(str(folder / _CLOUD))
+    screen.verbatim(f"{shlex.quote(str(TARE))} serve --broker embedded --data {data}")
+    dev = shlex.quote(str(ROOT / "tools" / "dev.py"))
+    flash = shlex.quote(str(folder / _FLASH))
+    screen.verbatim(f"python3 {dev} device --flash {flash}")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

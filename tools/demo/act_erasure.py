@@ -194,5 +194,5 @@ def _late_frame(play: Play, frames: Sequence[bytes]) -> str:
     rows = _column(play.cloud.data / "tare.db", "SELECT id FROM reading")
     if rows:
         raise DemoError("a reading of the erased person was stored")
-    play.screen.seen(f"refused: {row['reason']} (the ack says reason {DROP_ERASED})")
+    play.screen.seen(f"refused: {row['reason']} (the scale is told: erased, let it go)")
     return str(row["reason"])

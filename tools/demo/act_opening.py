@@ -57,7 +57,7 @@ def open_account(play: Play) -> None:
     play.screen.say("The terms are accepted by version; consent to health data is another act.")
     words = ["--name", play.name, "--zone", play.zone, "--accept-terms", terms.version]
     play.cloud.tare("account", "create", *words, "--consent-health", mine=True)
-    shown = json.loads(play.cloud.tare("account", "show", "--json", mine=True))
+    shown = json.loads(play.cloud.tare("account", "show", "--json", mine=True, quiet=True))
     (accepted,) = shown["terms"]
     (consent,) = shown["consents"]
     if (accepted["sha256"], consent["sha256"]) != (terms.hash.hex(), health.hash.hex()):
@@ -91,7 +91,7 @@ def enrol_and_claim(play: Play) -> None:
     scale.until(lambda: scale.about()["claim_epoch"] > 0, _CLAIM_S, "the claim did not arrive")
     with screen.waiting("the scale confirms"):
         scale.until_settled(_CLAIM_S)
-    (row,) = json.loads(play.cloud.tare("device", "list", "--json"))
+    (row,) = json.loads(play.cloud.tare("device", "list", "--json", quiet=True))
     if row["id"] != device or row["claim_epoch"] != scale.about()["claim_epoch"]:
         raise DemoError(f"the cloud has another claim than the scale: {row}")
     screen.seen(f"both sides hold claim {row['claim_epoch']}")
@@ -115,12 +115,8 @@ def _claim(play: Play, code: str) -> None:
 
 
 def _with_wrong_password(play: Play) -> int:
-    right = play.cloud.environment
-    play.cloud.environment = {"TARE_PASSWORD": "not the password at all"}
-    try:
-        code = play.cloud.try_tare("readings", "list", mine=True).returncode
-    finally:
-        play.cloud.environment = right
+    wrong = ("TARE_PASSWORD=wrong",)
+    code = play.cloud.try_tare("readings", "list", mine=True, settings=wrong).returncode
     if code == 0:
         raise DemoError("a wrong password was accepted")
     return code

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,13 @@ class Cloud:
         if process.stdout is not None:
             process.stdout.close()
 
-    def tare(self, *words: str, mine: bool = False) -> str:
+    def tare(self, *words: str, mine: bool = False, quiet: bool = False) -> str:
         """Runs one `tare` command on this data folder; what it printed.
 
-        `mine`: with the login of the demo's account.
+        `mine`: with the login of the demo's account; `quiet`: the command is not shown, because
+        only the demo looks at what it prints.
         """
-        done = self.try_tare(*words, mine=mine)
+        done = self.try_tare(*words, mine=mine, quiet=quiet)
         if done.returncode:
             raise DemoError(
                 f"`tare {' '.join(words)}` ended with {done.returncode}:\n"
@@ -92,18 +93,29 @@ class Cloud:
             )
         return done.stdout
 
-    def try_tare(self, *words: str, mine: bool = False) -> subprocess.CompletedProcess[str]:
-        """The same for a command that may fail."""
+    def try_tare(
+        self,
+        *words: str,
+        mine: bool = False,
+        settings: Sequence[str] = (),
+        quiet: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        """The same for a command that may fail.
+
+        `settings`: NAME=VALUE, for this command only; `quiet`: it is not shown.
+        """
+        own = dict(setting.split("=", 1) for setting in settings)
         shown = ["tare", *words, *(self.login if mine else ())]
         if words != _TEXTS:
             shown += ["--data", str(self.data)]
-        self._screen.command(shown)
+        if not quiet:
+            self._screen.command([*settings, *shown])
         return subprocess.run(
             [str(TARE), *shown[1:]],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment, **own},
             timeout=_COMMAND_S,
             check=False,
         )
@@ -111,13 +123,13 @@ class Cloud:
     def readings(self) -> list[dict[str, Any]]:
         """The account's readings, oldest first."""
         readings: list[dict[str, Any]] = json.loads(
-            self.tare("readings", "list", "--json", mine=True)
+            self.tare("readings", "list", "--json", mine=True, quiet=True)
         )
         return readings
 
     def refused(self) -> list[dict[str, Any]]:
         """The latest refused messages."""
-        refused: list[dict[str, Any]] = json.loads(self.tare("refused", "--json"))
+        refused: list[dict[str, Any]] = json.loads(self.tare("refused", "--json", quiet=True))
         return refused
 
     def operation(self, name: str) -> dict[str, Any]:

@@ -61,6 +61,10 @@ class Screen:
         """A line of detail, as from a program's output."""
         self._line("    ", text)
 
+    def verbatim(self, line: str) -> None:
+        """A line to copy: never wrapped, however narrow the terminal."""
+        self._console.print(Text(line), soft_wrap=True)
+
     def display(self, lines: Sequence[str]) -> None:
         """The scale's display."""
         text = " │ ".join(line for line in lines if line)

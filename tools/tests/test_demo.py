@@ -48,6 +48,7 @@ def test_the_demo_shows_all_seven_acts(tmp_path: Path, recordings: str) -> None:
     for line in _LINES:
         assert re.search(line, closing), f"{line!r} is not in: {closing}"
     assert "Traceback" not in done.stdout + done.stderr
+    assert "$ TARE_PASSWORD=wrong tare readings list" in done.stdout
     assert sorted(path.name for path in data.iterdir()) == [
         "cloud",
         "cloud.log",
@@ -69,6 +70,21 @@ def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
     assert "is not empty" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_file_is_no_folder_for_the_demo(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    for name in ("file", "file/below"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "tools.demo", "--data", str(tmp_path / name)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert done.stderr == f"demo: {tmp_path / name} is not a folder: choose another name\n"
+    assert (tmp_path / "file").read_text() == "precious"
 
 
 def test_an_interrupt_ends_every_part(tmp_path: Path) -> None:
