@@ -15,7 +15,7 @@ from cloud_agent.arguments import Arguments
 from cloud_agent.config import DataFolder
 from cloud_agent.control import Operations
 from cloud_agent.devices import operations as device_operations
-from cloud_agent.errors import BusyError
+from cloud_agent.errors import BusyError, NotFoundError
 from cloud_agent.operations import OPERATIONS
 from cloud_agent.service import Service
 
@@ -29,14 +29,16 @@ _ANSWER_TIMEOUT_S: Final = 600.0
 class Client:
     """Asks for operations; close it, because it may hold the data folder's lock."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, *, create: bool = False) -> None:
+        """`create`: a folder without data becomes a new installation, instead of an error."""
         self._folder = folder
+        self._create = create
         self._service: Service | None = None
         self._operations: Operations = {}
 
     def ask(self, name: str, arguments: Arguments) -> Arguments:
-        """The operation's result. Raises what it raises, and `BusyError` when neither the
-        server nor the files can be had.
+        """The operation's result. Raises what it raises, `BusyError` when neither the server nor
+        the files can be had, and `NotFoundError` where there is no data.
         """
         deadline = time.monotonic() + _PATIENCE_S
         while self._service is None:
@@ -54,6 +56,12 @@ class Client:
         return asyncio.run(control.dispatch(self._service, self._operations, name, arguments))
 
     def _open(self) -> None:
+        # A mistyped folder must not become a second, empty cloud that answers in earnest.
+        if not self._create and not self._folder.holds_data():
+            raise NotFoundError(
+                f"there is no Tare data in {self._folder.root}: name the folder with --data or "
+                "TARE_DATA, or start `tare serve` there"
+            )
         self._service = Service.open(self._folder.root)
         self._operations = OPERATIONS | device_operations.operations(self._service)
 

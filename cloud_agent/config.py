@@ -60,6 +60,10 @@ class DataFolder:
         except FileNotFoundError:
             return
 
+    def holds_data(self) -> bool:
+        """Whether an installation was made here: an empty or missing folder is none."""
+        return any(path.exists() for path in (self.database, self.keys, self.ledger, self.kek))
+
     @property
     def database(self) -> Path:
         """Readings and everything else that is not a key (SQLite, WAL)."""

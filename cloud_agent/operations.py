@@ -167,6 +167,10 @@ def _paths(arguments: Arguments) -> tuple[Path, ...]:
         raise UsageError("also_scan is a list of files")
     paths = tuple(Path(str(path)) for path in given)
     for path in paths:
-        if not path.is_file():
+        try:
+            is_file = path.is_file()
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        if not is_file:
             raise UsageError(f"{path} is not a file")
     return paths

@@ -73,9 +73,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 
 @contextmanager
-def connect(data: Path | None) -> Iterator[Client]:
-    """A client of the chosen data folder."""
-    with Client(DataFolder.choose(data)) as client:
+def connect(data: Path | None, *, create: bool = False) -> Iterator[Client]:
+    """A client of the chosen data folder, which only `create` may make."""
+    with Client(DataFolder.choose(data), create=create) as client:
         yield client
 
 

@@ -16,6 +16,7 @@ from cloud_agent import terminal
 from cloud_agent.accounts import agreements, zone_guess
 from cloud_agent.accounts.agreements import Agreement
 from cloud_agent.client import Client
+from cloud_agent.config import DataFolder
 from cloud_agent.errors import RefusedError, TareError, UsageError
 from cloud_agent.readings.zones import iso_text
 from cloud_agent.terminal import DataOption, EmailOption, JsonOption, PasswordFileOption, out
@@ -75,8 +76,12 @@ def create(
         "health_consent": health,
         "password": terminal.read_password(password_file, twice=True),
     }
-    with terminal.connect(data) as client:
+    folder = DataFolder.choose(data)
+    new = not folder.holds_data()
+    with terminal.connect(data, create=True) as client:
         client.ask("account.create", arguments)
+    if new:
+        out.print(f"A new cloud was made in {folder.root}.")
     out.print(f"The account is open. Terms version {terms_version} accepted.")
     if health is None:
         out.print("Without your consent no reading is stored.")

@@ -227,9 +227,8 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("arguments", "code", "text"),
         [
-            (("account", "show", "--email", "nobody@example.org"), 3, "wrong"),
-            (("account", "show", "--email", "nobody"), 2, "not an e-mail address"),
-            (("account", "erasure", "cafe"), 3, "no erasure"),
+            (("account", "show", "--email", "nobody@example.org"), 3, "no Tare data in /"),
+            (("device", "list"), 3, "or start `tare serve` there"),
             (("account", "erase", "--email", "ann@example.org"), 2, "--yes"),
             (("readings", "list", "--email", "a@b.org", "--csv", "--json"), 2, "choose"),
             (("readings", "list", "--email", "a@b.org", "--limit", "0"), 2, "limit"),
@@ -245,6 +244,33 @@ class TestMistakes:
         ran = shell.tare(*arguments)
         assert (ran.code, ran.out) == (code, "")
         assert text in ran.err
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "text"),
+        [
+            (("account", "show", "--email", "nobody@example.org"), 3, "wrong"),
+            (("account", "show", "--email", "nobody"), 2, "not an e-mail address"),
+            (("account", "erasure", "cafe"), 3, "no erasure"),
+            (
+                ("account", "erase", *CREATE[2:4], "--yes", "--also-scan", "n" * 300),
+                2,
+                "File name too long",
+            ),
+            (("account", "export", *CREATE[2:4], "-o", "n" * 300), 1, "File name too long"),
+        ],
+    )
+    def test_mistake_with_data(
+        self, furnished: Shell, arguments: tuple[str, ...], code: int, text: str
+    ) -> None:
+        ran = furnished.tare(*arguments)
+        assert (ran.code, ran.out) == (code, "")
+        assert text in ran.err
+
+    def test_a_wrong_folder_does_not_become_a_cloud(self, shell: Shell) -> None:
+        assert shell.tare("device", "list").code == 3
+        assert not shell.root.exists()
+        created = shell.tare(*CREATE, "--no-consent-health")
+        assert f"A new cloud was made in {shell.root}.\n" in created.out
 
     def test_wrong_password(self, furnished: Shell) -> None:
         ran = furnished.tare("readings", "list", "--email", "ann@example.org", password="wrong")

@@ -73,6 +73,7 @@ def test_a_limit_beyond_every_number(shell: Shell) -> None:
 
 
 def test_a_folder_whose_files_cannot_be_opened(shell: Shell) -> None:
+    Household(shell.root).close()
     assert shell.tare("device", "list").code == 0
     for name in ("lock", "ledger", "tare.db", "keys.db"):
         path = shell.root / name
@@ -136,13 +137,14 @@ def test_somebody_elses_folder_is_neither_filled_nor_closed(shell: Shell) -> Non
     shell.root.mkdir(mode=0o755)
     (shell.root / "letters").mkdir()
     shell.root.chmod(0o755)
-    refused = shell.tare("device", "list")
+    refused = shell.tare(*CREATE, "--no-consent-health")
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert [one.name for one in shell.root.iterdir()] == ["letters"]
     assert shell.root.stat().st_mode & 0o777 == 0o755
 
 
 def test_an_own_folder_that_was_opened_by_a_copy_is_closed_again(shell: Shell) -> None:
+    Household(shell.root).close()
     assert shell.tare("device", "list").code == 0
     shell.root.chmod(0o755)
     assert shell.tare("device", "list").code == 0

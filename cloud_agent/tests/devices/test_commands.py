@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cloud_agent.broker import mosquitto
+from cloud_agent.service import Service
 from cloud_agent.tests.ingest.server_process import ServerProcess
 
 FAILED, USAGE, REFUSED, BUSY = 1, 2, 3, 4
@@ -95,6 +96,7 @@ def test_broker_commands_want_a_server(data: Path) -> None:
 
 
 def test_no_device_is_listed_in_words(data: Path) -> None:
+    Service.open(data).close()
     done = tare("device", "list", data=data)
     assert done.returncode == 0
     assert "tare device enroll" in done.stdout
