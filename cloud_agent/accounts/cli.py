@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import textwrap
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,7 +14,7 @@ import typer
 from rich.table import Table
 
 from cloud_agent import terminal
-from cloud_agent.accounts import agreements, zone_guess
+from cloud_agent.accounts import agreements, emails, zone_guess
 from cloud_agent.accounts.agreements import Agreement
 from cloud_agent.client import Client
 from cloud_agent.config import DataFolder
@@ -39,6 +40,8 @@ WaitOption = Annotated[
 ]
 
 _POLL_S: Final = 0.5
+# Lines that are easily read, whatever the terminal has room for.
+_TEXT_WIDTH: Final = 78
 
 
 @app.command()
@@ -66,6 +69,7 @@ def create(
     data: DataOption = None,
 ) -> None:
     """Open an account. Shows the terms and the consent, and asks for both separately."""
+    _check_address(email)
     terms_version = accept_terms or _ask_terms()
     health = _consent(given=consent_health)
     arguments = {
@@ -93,7 +97,7 @@ def create(
 def texts() -> None:
     """Print the terms of use and the consent that `create` asks for."""
     for document in (agreements.TERMS, agreements.HEALTH):
-        out.print(agreements.current(document).text)
+        out.print(_reflowed(agreements.current(document).text))
 
 
 @app.command()
@@ -227,6 +231,16 @@ def _login(email: str, password_file: Path | None) -> dict[str, Any]:
     return {"email": email, "password": terminal.read_password(password_file)}
 
 
+def _check_address(email: str) -> None:
+    """Before anything is read and typed in vain. Only here is the address named: on the screen of
+    the one who typed it.
+    """
+    try:
+        emails.normalise(email)
+    except UsageError as error:
+        raise UsageError(f"'{email}' is not an e-mail address") from error
+
+
 def _ask_terms() -> str:
     terms = agreements.current(agreements.TERMS)
     terminal.require_terminal(
@@ -252,7 +266,7 @@ def _consent(*, given: bool | None) -> str | None:
 
 def _show(agreement: Agreement) -> None:
     out.print()
-    out.print(agreement.text)
+    out.print(_reflowed(agreement.text))
 
 
 def _absolute(paths: list[Path] | None) -> list[str]:
@@ -289,6 +303,13 @@ def _show_receipt(report: dict[str, Any], *, as_json: bool) -> None:
         _print_receipt(report)
     if report["state"] in {"failed", "running"}:
         raise TareError("the erasure is not complete: see the receipt, then run `erasure` again")
+
+
+def _reflowed(text: str) -> str:
+    """The text with its paragraphs broken for this terminal; the words, and the hash, stay."""
+    width = min(_TEXT_WIDTH, out.width)
+    paragraphs = (" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
+    return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs)
 
 
 def _print_receipt(report: dict[str, Any]) -> None:

@@ -70,7 +70,12 @@ def enroll(*, port: PortOption, data: DataOption = None, as_json: JsonOption = F
 
 @app.command()
 def claim(
-    code: Annotated[str, typer.Argument(help="The code on the device's display.")],
+    code: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CODE", help="The code on the device's display, in one word or two."
+        ),
+    ],
     *,
     email: EmailOption,
     password_file: PasswordFileOption = None,
@@ -80,7 +85,7 @@ def claim(
     """Take a device into your account: type the code that it shows after its button is pressed."""
     password = read_password(password_file)
     with connect(data) as client:
-        arguments = {"code": code, "email": email, "password": password}
+        arguments = {"code": "".join(code), "email": email, "password": password}
         claimed = client.ask("device.claim", arguments)
     if as_json:
         out.print_json(data=claimed)

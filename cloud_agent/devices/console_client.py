@@ -4,6 +4,7 @@ Touches one serial port. Nothing that goes over the line is logged: it shows cod
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Callable
@@ -23,6 +24,11 @@ _DATA_BUFFER = 4096
 _READ_S = 0.05
 # Making three keys and signing takes a small board several seconds.
 _SLOW_S = 60.0
+_REASONS: dict[int | None, str] = {
+    errno.ENOENT: ": there is no such port",
+    errno.EACCES: ": permission denied (on Linux, be in the group dialout)",
+    errno.EBUSY: ": another program has it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,8 @@ class Console:
         try:
             self._serial = serial.serial_for_url(port, _BAUD, timeout=_READ_S, write_timeout=5)
         except (OSError, ValueError) as error:
-            raise PortError(f"cannot open the serial port {port}") from error
+            reason = _REASONS.get(getattr(error, "errno", None), "")
+            raise PortError(f"cannot open the serial port {port}{reason}") from error
 
     def request(self, verb: str, *arguments: str | int, timeout_s: float | None = None) -> Any:
         """Sends a request; returns the JSON of its reply, or None where it has none.

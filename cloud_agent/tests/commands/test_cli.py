@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from cloud_agent.accounts import accounts
+from cloud_agent.accounts import accounts, agreements
 from cloud_agent.cli import app
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.operations import OPERATIONS
@@ -233,6 +233,7 @@ class TestMistakes:
             (("readings", "list", "--email", "a@b.org", "--csv", "--json"), 2, "choose"),
             (("readings", "list", "--email", "a@b.org", "--limit", "0"), 2, "limit"),
             (("account", "create", "--email", "a@b.org"), 2, "--accept-terms 1"),
+            (("account", "create", "--email", "a@"), 2, "'a@' is not an e-mail address"),
             ((*CREATE,), 2, "--consent-health"),
             ((*CREATE, "--consent-health", "--zone", "Mars"), 2, "time zone"),
             ((*CREATE[:-1], "7", "--consent-health"), 3, "version 1"),
@@ -387,3 +388,10 @@ def test_the_readme_names_every_command() -> None:
     leaves = [path for path in every if not any(other[:-1] == path for other in every)]
     assert len(leaves) > 12
     assert [path for path in leaves if f"`tare {' '.join(path)}`" not in readme] == []
+
+
+def test_the_texts_fit_a_terminal_of_80_columns_word_for_word(shell: Shell) -> None:
+    shown = shell.tare("account", "texts", env={"COLUMNS": "80"}).out
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    texts = " ".join(agreements.current(document).text for document in ("terms", "health"))
+    assert [word for word in texts.split() if word not in shown.split()] == []

@@ -106,7 +106,7 @@ def test_no_device_is_listed_in_words(data: Path) -> None:
 def test_port_without_a_device(data: Path) -> None:
     done = tare("device", "enroll", "--port", "/dev/no-such-port", data=data)
     assert done.returncode == FAILED
-    assert "/dev/no-such-port" in done.stderr
+    assert "/dev/no-such-port: there is no such port" in done.stderr
 
 
 @pytest.mark.skipif(mosquitto.find() is None, reason="Mosquitto is not installed")
