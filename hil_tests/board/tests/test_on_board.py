@@ -74,7 +74,7 @@ def boards(rig_image: image.Image, contents: bytes) -> Iterator[_Boards]:
 
 
 class _Boards:
-    """One board at a time, a new one for each file: MicroPython's heap is small."""
+    """One board at a time, switched on anew for each test: none inherits what another left."""
 
     def __init__(self, rig_image: image.Image, contents: bytes) -> None:
         self._image = rig_image
@@ -83,10 +83,9 @@ class _Boards:
         self._board: qemu.Board | None = None
 
     def of(self, file: Path) -> qemu.Board:
-        if self._board is None or self._file != file:
-            self.close()
-            self._board = qemu.Board(self._image, self._contents).__enter__()
-            self._file = file
+        self.close()
+        self._file = file
+        self._board = qemu.Board(self._image, self._contents).__enter__()
         return self._board
 
     def close(self) -> None:
