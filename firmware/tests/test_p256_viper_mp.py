@@ -238,8 +238,8 @@ def test_numbers_out_of_range_are_refused_before_any_arithmetic():
 
 
 def test_an_x_that_is_not_below_the_order_is_reduced_in_a_signature():
-    p256_viper.self_test()  # before what it checks is exchanged below
     signer = _fast()
+    signer.self_test()  # before what it checks is exchanged below
     original = points.to_affine
 
     def wrapped():
