@@ -79,12 +79,10 @@ class _Boards:
     def __init__(self, rig_image: image.Image, contents: bytes) -> None:
         self._image = rig_image
         self._contents = contents
-        self._file: Path | None = None
         self._board: qemu.Board | None = None
 
-    def of(self, file: Path) -> qemu.Board:
+    def fresh(self) -> qemu.Board:
         self.close()
-        self._file = file
         self._board = qemu.Board(self._image, self._contents).__enter__()
         return self._board
 
@@ -110,6 +108,6 @@ try:
 except SkipTest as skip:
     print({_SKIPPED!r} + str(skip))
 """
-    output = boards.of(file).run(program, timeout_s=_TIMEOUT_S).output
+    output = boards.fresh().run(program, timeout_s=_TIMEOUT_S).output
     if _SKIPPED in output:
         pytest.skip(output.partition(_SKIPPED)[2].strip())
