@@ -32,6 +32,8 @@ FIRMWARE = ROOT / "firmware"
 _ENTRY = FIRMWARE / "boards" / "unix" / "run.py"
 #: The exit code by which the firmware asks for a reset: the unix build cannot reset itself.
 RESET_CODE = 75
+# The firmware's watchdog is the host's alarm clock: it ends a program that does not put it off.
+_WATCHDOG = signal.SIGALRM
 _CHUNK = 4096
 _RECENT_CHUNKS = 256
 _END_TIMEOUT_S = 10
@@ -57,7 +59,7 @@ class VirtualDevice:
         self._relay: threading.Thread | None = None
         self._recent: deque[bytes] = deque(maxlen=_RECENT_CHUNKS)
         self._powered = False
-        #: How often the firmware reset itself since power on.
+        #: How often the firmware, or its watchdog, reset the device since power on.
         self.resets = 0
 
     @property
@@ -125,9 +127,9 @@ class VirtualDevice:
     ) -> None:
         self.close()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, *more: str) -> subprocess.Popen[bytes]:
         command = [*micropython.find_or_unpack(), str(_ENTRY)]
-        command += ["--flash", str(self._flash), *self._options]
+        command += ["--flash", str(self._flash), *self._options, *more]
         path = [".frozen", str(ROOT), str(FIRMWARE)]
         return subprocess.Popen(
             command,
@@ -163,17 +165,18 @@ class VirtualDevice:
         self._release()
 
     def _run(self) -> None:
-        """The relay thread: serves one program after the other as long as they ask for a reset."""
+        """The relay thread: serves one program after the other while each ends in a reset."""
         while True:
             process = self._process
             if process is None:
                 return
             self._serve(process)
             code = process.wait()
-            if not self._powered or code != RESET_CODE:
+            bitten = code == -_WATCHDOG
+            if not self._powered or not (bitten or code == RESET_CODE):
                 return
             self.resets += 1
-            self._process = self._spawn()
+            self._process = self._spawn("--bitten") if bitten else self._spawn()
 
     def _serve(self, process: subprocess.Popen[bytes]) -> None:
         if process.stdin is None or process.stdout is None:

@@ -8,7 +8,7 @@ import asyncio
 
 from protocol import claim_code, frame, reading
 from protocol.errors import ProtocolError
-from tare import calibration, clock, people, scale, version
+from tare import boot_guard, calibration, clock, people, scale, version
 from tare import console as console_rules
 from tare import flash as flash_map
 from tare.clock import Clock
@@ -25,23 +25,22 @@ from tare.errors import (
 )
 from tare.identity import Enrolment, Identity, IdentityStore
 from tare.journal import Journal
-from tare.link import Link
+from tare.link import STEP_MS, Link
 from tare.state import BootState, State
 from tare.sync import COMMAND, ClaimWindow, Device
 from tare.two_copies import TwoCopies
+from tare.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
-
     from tare.board import Board
 
 _BUFFER = 4096
 _DATA_PER_LINE = 256
 _WINDOW_MS = 600_000
-_RESTART_MS = 1_000
 _TICK_MS = 1_000
+# A task that ticks each second is stuck when it has not done so for this long.
+_STUCK_MS = 20_000
 # How long a result is shown after the person has left the plate.
 _SHOWN_MS = 5_000
 # A single sample at the end of the range is a disturbance on the wire; half a second is a fault.
@@ -55,10 +54,12 @@ class App:
         self._board = board
         self.console = Console(board.write_line)
         self.display = Display(lambda lines: self.console.event("display", {"lines": lines}))
-        self.journal = Journal(board.flash)
-        self.state = State(board.flash)
+        # The start is counted before anything that can fail.
         self.boot = BootState(board.flash)
         self.clock = self._boot()
+        self.watch = Watch(board, self.boot, self.console.log)
+        self.journal = Journal(board.flash)
+        self.state = State(board.flash)
         self.commands = Commands(self.state, self.journal)
         self._calibration = calibration.load(
             TwoCopies(board.flash, flash_map.CALIBRATION), board.calibration
@@ -68,7 +69,7 @@ class App:
         self._buffer = bytearray(_BUFFER)
         self.identity = self._identities.load()
         self._enrolled = asyncio.Event()
-        self.link = Link(board, self.console.log, self._noticed)
+        self.link = Link(board, self.console.log, self._noticed, self._link_alive)
         self._scale = scale.Scale()
         self._bad_samples = 0
         self._shown_ms = 0
@@ -80,26 +81,26 @@ class App:
         self.console.log(
             "%s, firmware %s, boot %d" % (self._board.model, version.FIRMWARE, self.boot.counter)
         )
-        self._finish_command()
+        if boot_guard.is_safe(self.boot):
+            self.console.log("safe mode: %s" % boot_guard.words(self.boot.why))
+        else:
+            self._finish_command()
         if self.identity is not None:
             self._enrolled.set()
             self.link.wake()
         self._show_idle()
-        tasks = (
-            ("console", self._serve_console),
-            ("scale", self._weigh),
-            ("display", self._tidy),
-            ("link", self._connect),
-        )
-        await asyncio.gather(*[self._keep_running(name, task) for name, task in tasks])
+        tasks = [("console", self._serve_console), ("display", self._tidy), ("link", self._connect)]
+        if not boot_guard.is_safe(self.boot):
+            tasks.append(("scale", self._weigh))
+        running = [self.watch.keep_running(name, task) for name, task in tasks]
+        await asyncio.gather(self.watch.run(), *running)
 
     def _boot(self) -> Clock:
         """Count this start and find out whether the clock ran on (SPEC 9.1)."""
         board, boot = self._board, self.boot
         now_ms = board.monotonic_ms()
         running = clock.continued(board.retained(), boot.clock_epoch, now_ms)
-        boot.counter += 1
-        boot.reason = board.boot_reason()
+        boot_guard.begin(boot, board.boot_reason())
         if running is None:
             boot.clock_epoch += 1
             running = Clock(boot.clock_epoch, now_ms)
@@ -114,17 +115,6 @@ class App:
         except (FirmwareError, ProtocolError) as error:
             self.console.log("stored command not finished: %s" % error)
 
-    async def _keep_running(
-        self, name: str, task: "Callable[[], Coroutine[Any, Any, None]]"
-    ) -> None:
-        """A task that fails is begun again; the log gets the kind of error, never its content."""
-        while True:
-            try:
-                await task()
-            except Exception as error:
-                self.console.log("task %s failed: %s" % (name, type(error).__name__))
-            await asyncio.sleep_ms(_RESTART_MS)
-
     async def _serve_console(self) -> None:
         lines = console_rules.Lines()
         while True:
@@ -137,6 +127,9 @@ class App:
 
     async def _connect(self) -> None:
         await self._enrolled.wait()
+        if boot_guard.is_safe(self.boot):
+            await asyncio.sleep_ms(boot_guard.SAFE_LINK_MS)
+            self.link.wake()
         identity = self.identity
         if identity is not None:
             await self.link.run(self._device(identity))
@@ -175,8 +168,12 @@ class App:
         self._shown_ms = self._board.monotonic_ms()
         self.display.put("Sensor error")
 
+    def _link_alive(self, within_ms: int = STEP_MS) -> None:
+        self.watch.promise("link", within_ms)
+
     async def _tidy(self) -> None:
         while True:
+            self.watch.promise("display", _STUCK_MS)
             await asyncio.sleep_ms(_TICK_MS)
             self._clear_display()
 
@@ -262,7 +259,9 @@ class App:
 
     def _show_idle(self) -> None:
         window = self.link.window
-        if self.identity is None:
+        if boot_guard.is_safe(self.boot):
+            self.display.put("Safe mode", boot_guard.words(self.boot.why))
+        elif self.identity is None:
             self.display.put("Not enrolled")
         elif window is not None and window.left_s(self._board.monotonic_ms()):
             self.display.claim_code(claim_code.to_text(window.code))
@@ -294,6 +293,7 @@ class App:
             "claim_epoch": self.state.claim_epoch,
             "journal": [self.journal.oldest, self.journal.next_sequence],
             "link": self.link.state,
+            "safe_mode": boot_guard.words(self.boot.why) if boot_guard.is_safe(self.boot) else None,
         }
 
     def _enrol_begin(self, arguments: list[str]) -> object:
@@ -356,4 +356,4 @@ class App:
     async def _reset_soon(self) -> None:
         await asyncio.sleep_ms(100)
         self._board.retain(self.clock.retain())
-        self._board.reset()
+        self.watch.reboot()

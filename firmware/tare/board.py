@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tare.mqtt import Stream
 
 
+#: Longer than anything that blocks: resolving a name (lwIP gives up after 14 s), a signature.
+WATCHDOG_MS = 30_000
+
+
 class Board:
     """A board. `model` names it in hello; `awake_ms` is how long it stays awake after the last act.
 
@@ -50,6 +54,13 @@ class Board:
 
     def reset(self) -> None:
         """Start anew; does not return."""
+        raise NotImplementedError
+
+    def feed_watchdog(self) -> None:
+        """Start the watchdog, or put it off: `WATCHDOG_MS` after the last call it resets the board.
+
+        The start that follows has the reason BOOT_WATCHDOG.
+        """
         raise NotImplementedError
 
     def write_line(self, text: str) -> None:

@@ -26,6 +26,8 @@ CONNECTED = "connected"
 WAITING = "waiting"
 
 AWAKE_MS = 60_000
+# Each step of a connection has a limit far below this: what takes longer is stuck.
+STEP_MS = 90_000
 _CONNECT_MS = 15_000
 _FIRST_BACKOFF_MS = 1_000
 _LAST_BACKOFF_MS = 300_000
@@ -46,16 +48,22 @@ class Link:
     """`state` is one of the words above. `log` takes text without values.
 
     `notice(what)` is called for every message of the cloud that counted: see `sync.receive`.
+    `alive(within_ms)` is told before each step when the next sign of life comes at the latest.
     """
 
     def __init__(
-        self, board: "Board", log: "Callable[[str], None]", notice: "Callable[[str], None]"
+        self,
+        board: "Board",
+        log: "Callable[[str], None]",
+        notice: "Callable[[str], None]",
+        alive: "Callable[[int], None]",
     ) -> None:
         self.state = ASLEEP
         self.window: ClaimWindow | None = None
         self._board = board
         self._log = log
         self._notice = notice
+        self._alive = alive
         self._awake_until_ms = 0
         self._stirred = asyncio.Event()
         self._called = asyncio.Event()
@@ -83,6 +91,7 @@ class Link:
         slept = 0
         while not self._is_awake():
             self._stirred.clear()
+            self._alive(_RETRY_MS + STEP_MS)
             try:
                 await asyncio.wait_for_ms(self._stirred.wait(), _RETRY_MS)
             except asyncio.TimeoutError:
@@ -122,6 +131,7 @@ class Link:
         # Between half and one and a half: devices that lost the same broker must not return as one.
         wait_ms = wait_ms // 2 + int.from_bytes(self._board.random(4), "big") % wait_ms
         self._called.clear()
+        self._alive(wait_ms + STEP_MS)
         try:
             await asyncio.wait_for_ms(self._called.wait(), min(wait_ms, self._awake_left_ms()))
         except asyncio.TimeoutError:
@@ -130,6 +140,7 @@ class Link:
     async def _session(self, device: "Device") -> None:
         """One connection, from TCP to DISCONNECT; `LinkError` when it failed."""
         self.state = CONNECTING
+        self._alive(STEP_MS)
         self._inbox.clear()
         self._ignored = 0
         stream = await self._open(device)
@@ -172,6 +183,7 @@ class Link:
         conversation = Conversation(device, self._board.random(_NONCE_SIZE), self._log)
         await client.publish(topic, conversation.hello(self._board.monotonic_ms()))
         while self._is_awake():
+            self._alive(STEP_MS)
             self._stirred.clear()
             if client.error is not None:
                 raise client.error

@@ -48,7 +48,10 @@ class State:
 
 
 class BootState:
-    """`counter` and `reason` of this start, the number of the clock epoch, the last known time."""
+    """`counter` and `reason` of this start, the number of the clock epoch, the last known time.
+
+    `failed` starts in a row came to nothing so far, the last for the reason `why` (boot_guard.py).
+    """
 
     def __init__(self, flash: flash_map.Flash) -> None:
         self._copies = TwoCopies(flash, flash_map.BOOT)
@@ -56,13 +59,19 @@ class BootState:
         self.reason = 0
         self.clock_epoch = 0
         self.last_known_s = 0
+        self.failed = 0
+        self.why = 0
         item: Any = self._copies.item()
         if item is not None:
             try:
-                self.counter, self.reason, self.clock_epoch, self.last_known_s = item
+                # Firmware before the boot guard stored no more than these.
+                self.counter, self.reason, self.clock_epoch, self.last_known_s = item[:4]
+                self.failed, self.why = item[4:] or (0, 0)
             except (ValueError, TypeError):
                 raise StorageError("boot state in a form that is not known")
 
     def save(self) -> None:
         """Store."""
-        self._copies.store([self.counter, self.reason, self.clock_epoch, self.last_known_s])
+        item: list[object] = [self.counter, self.reason, self.clock_epoch, self.last_known_s]
+        item.extend((self.failed, self.why))
+        self._copies.store(item)

@@ -8,9 +8,9 @@ Rules: no reading, time or command without this connection's welcome; only an ac
 from protocol import answer, cbor, claim_code, command, cose, envelope, frame, message_types
 from protocol import reading as reading_record
 from protocol.errors import CoseError, ProtocolError
+from tare import boot_guard, version
 from tare import clock as clock_rules
 from tare import journal as journal_kinds
-from tare import version
 from tare.errors import LinkError
 from tare.signer import verify
 
@@ -197,6 +197,8 @@ class Conversation:
             self._log("the cloud knows later records: flash was restored, sequence goes on there")
         clock_rules.date_readings(device.journal, device.clock, device.boot.last_known_s)
         device.boot.last_known_s = device.clock.wall(now_ms) or 0
+        # From here on the cloud can order what helps; the time is stored anyway.
+        boot_guard.proved_good(device.boot)
         device.boot.save()
         device.commands.finish()
         self.welcomed = True

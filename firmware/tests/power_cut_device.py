@@ -8,7 +8,7 @@ import power_cut_sectors  # noqa: F401 - first, see there
 
 from protocol import frame
 from protocol.command import Command
-from tare import clock, version
+from tare import boot_guard, clock, version
 from tare import flash as flash_map
 from tare.commands import Commands
 from tare.errors import JournalFullError
@@ -52,6 +52,8 @@ class DeviceLife:
         self._outcome = frame.OUTCOME_DONE
         self._states = [(0, [], 0)]
         self._boots = (0, 0)
+        self._failed = 0
+        self._proved_good = False
         self._given = {}
         self._handles = {}
         self._erased = set()
@@ -77,7 +79,7 @@ class DeviceLife:
         parts = _Parts(flash, self._commands)
         read = flash.bytes_read
         self._check_boot(parts.boot)
-        parts.boot.counter += 1
+        boot_guard.begin(parts.boot, frame.BOOT_POWER_ON)
         parts.boot.clock_epoch += 1
         parts.boot.save()
         assert parts.commands.finish(), "a command was left unfinished"
@@ -89,10 +91,11 @@ class DeviceLife:
 
     def _step_boot(self):
         parts = self._parts = _Parts(self._flash, self._commands)
-        parts.boot.counter += 1
+        boot_guard.begin(parts.boot, frame.BOOT_POWER_ON)
         parts.boot.clock_epoch += 1
         parts.boot.save()
         self._boots = (parts.boot.counter, parts.boot.clock_epoch)
+        self._failed += 1
         self._clock = clock.Clock(parts.boot.clock_epoch, 0)
         assert parts.commands.finish()
 
@@ -161,7 +164,12 @@ class DeviceLife:
         for epoch in self._dates:
             self._dates[epoch] = parts.journal.date_of(epoch)
         parts.boot.last_known_s = time_s
+        self._proved_good = True
+        boot_guard.proved_good(parts.boot)
         parts.boot.save()
+        self._proved_good = False
+        # Safe mode proves nothing.
+        self._failed = 0 if self._failed <= boot_guard.MOST_FAILED else self._failed
 
     def _receipt(self):
         return [self._command.counter, self._command.verb, self._outcome]
@@ -174,6 +182,10 @@ class DeviceLife:
         assert boot.counter >= counter, "the boot counter went back"
         assert boot.clock_epoch >= epoch, "a clock epoch could be given twice"
         assert boot.counter <= counter + 2, "the boot counter jumped"
+        # Up to two more: the start that was cut, and the one whose recovery was.
+        known = [self._failed, 0] if self._proved_good else [self._failed]
+        counted = any(each <= boot.failed <= each + 2 for each in known)
+        assert counted, ("a start that came to nothing was not counted", boot.failed, known)
 
     def _check_state(self, state):
         """Return whether the command that was being obeyed is done."""

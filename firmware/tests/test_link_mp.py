@@ -96,7 +96,9 @@ class _Bench:
         self.board.streams = list(self.brokers)
         self.log = []
         self.notices = []
-        self.link = Link(self.board, self.log.append, self.notices.append)
+        self.due_ms = None
+        self.promises_broken = 0
+        self.link = Link(self.board, self.log.append, self.notices.append, self._alive)
         self.device = Device(
             model="test",
             identity=identity,
@@ -106,6 +108,12 @@ class _Bench:
             clock=Clock(1, time.ticks_ms()),
             commands=Commands(state, self.journal),
         )
+
+    def _alive(self, within_ms):
+        now_ms = time.ticks_ms()
+        if self.due_ms is not None and time.ticks_diff(now_ms, self.due_ms) > 0:
+            self.promises_broken += 1
+        self.due_ms = time.ticks_add(now_ms, within_ms)
 
     def reading(self):
         return self.journal.append_reading(7, 0, 1, [1, 17, [70_000]])
@@ -138,6 +146,7 @@ async def test_it_sleeps_until_woken():
     bench.reading()
     await bench.run(200)
     assert bench.board.tries == []
+    assert time.ticks_diff(bench.due_ms, time.ticks_ms()) > link_rules._RETRY_MS, "it may sleep"
 
 
 async def test_a_lost_connection_is_made_again():
@@ -153,6 +162,7 @@ async def test_a_lost_connection_is_made_again():
 
 async def test_attempts_grow_rarer_and_end_with_the_waking():
     first, link_rules._FIRST_BACKOFF_MS = link_rules._FIRST_BACKOFF_MS, 20
+    step, link_rules.STEP_MS = link_rules.STEP_MS, 90
     try:
         bench = _Bench(connections=0)
         bench.reading()
@@ -160,7 +170,8 @@ async def test_attempts_grow_rarer_and_end_with_the_waking():
         bench.link.wake()
         await bench.run(1_200)
     finally:
-        link_rules._FIRST_BACKOFF_MS = first
+        link_rules._FIRST_BACKOFF_MS, link_rules.STEP_MS = first, step
+    assert bench.promises_broken == 0, "the supervisor would call it stuck"
     tries = bench.board.tries
     waits = [time.ticks_diff(tries[place], tries[place - 1]) for place in range(1, len(tries))]
     assert 3 <= len(waits) <= 8, waits

@@ -48,6 +48,7 @@ def test_a_new_device_says_what_it_is(console: Console) -> None:
         "claim_epoch": 0,
         "journal": [1, 1],
         "link": "asleep",
+        "safe_mode": None,
     }
 
 

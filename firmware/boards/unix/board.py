@@ -11,6 +11,7 @@ import select
 import sys
 import time
 
+import ffi  # type: ignore[import-not-found]  # the unix build's door to the C library: no stubs
 import tls
 
 from boards.unix.sensor import SimulatedSensor
@@ -18,6 +19,8 @@ from protocol import frame
 from sim import load_cell, nor
 from tare.board import Board
 from tare.calibration import Calibration
+from tare.console import expect
+from tare.errors import ConsoleError
 from tare.signer import make_signer
 
 TYPE_CHECKING = False
@@ -31,6 +34,8 @@ _FLASH_SIZE = 1 << 20
 # The exit code by which the host is asked to start this program again.
 RESET_CODE = 75
 _TICKS_SIZE = 8
+# SIGALRM ends a process that does not ask for it anew: a watchdog that no Python code can stop.
+_alarm = ffi.open(None).func("I", "alarm", "I")
 
 
 class UnixBoard(Board):
@@ -38,11 +43,12 @@ class UnixBoard(Board):
 
     model = "virtual-scale"
 
-    def __init__(self, path: str, awake_ms: int, *, fast: bool) -> None:
+    def __init__(self, path: str, awake_ms: int, *, fast: bool, watchdog_s: int) -> None:
         self.awake_ms = awake_ms
         self.flash = nor.Nor(nor.File(path, _FLASH_SIZE))
         self.calibration = Calibration(load_cell.ZERO_COUNTS, load_cell.COUNTS_PER_KG)
         self.sensor = SimulatedSensor(self.random, fast=fast)
+        self._watchdog_s = watchdog_s
         self._retained_path = path + ".retained"
         self._retained = b""
         self._uptime_ms = 0
@@ -83,6 +89,9 @@ class UnixBoard(Board):
             file.write(self._retained)
         sys.exit(RESET_CODE)
 
+    def feed_watchdog(self) -> None:
+        _alarm(self._watchdog_s)
+
     def write_line(self, text: str) -> None:
         sys.stdout.write(text + "\n")
 
@@ -114,6 +123,21 @@ class UnixBoard(Board):
 
     def add_verbs(self, console: "Console") -> None:
         console.add("sim", self.sensor.command)
+        console.add("fault", self._fault)
+
+    def bitten(self) -> None:
+        """The host says that the watchdog ended the last run; what was retained is lost with it."""
+        self._reason = frame.BOOT_WATCHDOG
+
+    def _fault(self, arguments: list[str]) -> object:
+        expect(arguments, 1)
+        if arguments[0] == "hang":
+            while True:
+                pass
+        if arguments[0] != "sensor":
+            raise ConsoleError("arguments", "expected hang or sensor")
+        self.sensor.fail()
+        return None
 
     def _take_retained(self) -> None:
         try:

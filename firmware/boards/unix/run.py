@@ -1,7 +1,8 @@
 """Starts the virtual device: `micropython run.py --flash FILE [--fast] [--awake SECONDS] ...`
 
 Console on standard input and output. --fast takes samples as quickly as they can be computed;
---trace FILE plays a recorded step-on after the start.
+--trace FILE plays a recorded step-on after the start; --watchdog SECONDS is how long it may hang;
+--bitten says that the watchdog ended the run before.
 """
 
 import asyncio
@@ -14,32 +15,49 @@ for _folder in (_FIRMWARE.rsplit("/", 1)[0] if "/" in _FIRMWARE else ".", _FIRMW
         sys.path.append(_folder)
 
 from boards.unix.board import UnixBoard  # noqa: E402 - by the path made above, as the next two
-from tare.app import App  # noqa: E402
+from tare import start  # noqa: E402
+from tare.board import WATCHDOG_MS  # noqa: E402
 from tare.link import AWAKE_MS  # noqa: E402
 
-_USAGE = "usage: run.py --flash FILE [--fast] [--awake SECONDS] [--trace FILE]\n"
+_USAGE = (
+    "usage: run.py --flash FILE [--fast] [--awake SECONDS] [--trace FILE]"
+    " [--watchdog SECONDS] [--bitten]\n"
+)
+_SECONDS = ("--awake", "--watchdog")
 
 
 def main(arguments: list[str]) -> int:
     """Run until the console's input ends; returns 2 for a wrong command line."""
-    options = {"--flash": "", "--awake": str(AWAKE_MS // 1000), "--trace": ""}
-    fast = False
+    options = {
+        "--flash": "",
+        "--awake": str(AWAKE_MS // 1000),
+        "--trace": "",
+        "--watchdog": str(WATCHDOG_MS // 1000),
+    }
+    flags = {"--fast": False, "--bitten": False}
     while arguments:
         option = arguments.pop(0)
-        if option == "--fast":
-            fast = True
+        if option in flags:
+            flags[option] = True
         elif option in options and arguments:
             options[option] = arguments.pop(0)
         else:
             sys.stderr.write(_USAGE)
             return 2
-    if not options["--flash"] or not options["--awake"].isdigit():
+    if not options["--flash"] or not all(options[each].isdigit() for each in _SECONDS):
         sys.stderr.write(_USAGE)
         return 2
-    board = UnixBoard(options["--flash"], int(options["--awake"]) * 1000, fast=fast)
+    board = UnixBoard(
+        options["--flash"],
+        int(options["--awake"]) * 1000,
+        fast=flags["--fast"],
+        watchdog_s=int(options["--watchdog"]),
+    )
+    if flags["--bitten"]:
+        board.bitten()
     if options["--trace"]:
         board.sensor.play(options["--trace"])
-    asyncio.run(App(board).run())
+    asyncio.run(start.run(board))
     return 0
 
 

@@ -35,17 +35,25 @@ class SimulatedSensor:
         self._taken = 0
         self._waiting: list[Iterator[int]] = []
         self._arrived = asyncio.Event()
+        self._broken = False
 
     async def next_counts(self) -> int:
         """Return the next sample; waits as long as nobody is near."""
         while True:
-            while not self._waiting:
+            while not self._waiting and not self._broken:
                 self._arrived.clear()
                 await self._arrived.wait()
+            if self._broken:
+                raise OSError("the simulated sensor is broken")
             await self._pace()
             for counts in self._waiting[0]:
                 return counts
             self._waiting.pop(0)
+
+    def fail(self) -> None:
+        """Break for good: every sample from now on is an error."""
+        self._broken = True
+        self._arrived.set()
 
     async def _pace(self) -> None:
         if not self._fast:
