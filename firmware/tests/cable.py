@@ -37,6 +37,10 @@ class Authority:
         """Its certificate."""
         return self._certificate.public_bytes(serialization.Encoding.DER)
 
+    def own(self) -> bytes:
+        """Its key and its own certificate in one PEM text: for a server that vouches for itself."""
+        return _pem(self._key, self._certificate)
+
     def device(self, name: str, public: ec.EllipticCurvePublicKey) -> bytes:
         """The certificate of a device, DER."""
         uri = x509.UniformResourceIdentifier(f"spiffe://tare/device/{name}")
@@ -51,12 +55,7 @@ class Authority:
         """Key and certificate of a server in one PEM text."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed = self._sign(name, key.public_key(), x509.DNSName(name), begin, end)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        return pem + signed.public_bytes(serialization.Encoding.PEM)
+        return _pem(key, signed)
 
     def _sign(
         self,
@@ -71,6 +70,13 @@ class Authority:
             x509.SubjectAlternativeName([alternative]), critical=False
         )
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _pem(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> bytes:
+    form = serialization.PrivateFormat.PKCS8
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, form, serialization.NoEncryption())
+    return private + certificate.public_bytes(pem)
 
 
 def _builder(
