@@ -1,4 +1,4 @@
-"""`tare device ...`: enrol a device on a serial port, claim it, list devices, talk to one."""
+"""`tare device ...`: enrol a device on a serial port, claim or release it, list, talk to one."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ import typer
 
 from cloud_agent.devices.console_client import Console
 from cloud_agent.devices.errors import ConsoleError, EnrolmentError
+from cloud_agent.errors import RefusedError
 from cloud_agent.terminal import (
     DataOption,
     EmailOption,
     JsonOption,
     PasswordFileOption,
+    confirm,
     connect,
     out,
     printable,
     read_password,
+    require_terminal,
 )
 from cloud_agent.terminal import table as narrow_table
 
@@ -91,6 +94,39 @@ def claim(
         out.print_json(data=claimed)
     else:
         out.print(f"Device {claimed['device']} is yours (claim {claimed['epoch']}).")
+
+
+@app.command()
+def release(
+    device: Annotated[
+        str, typer.Argument(metavar="DEVICE", help="Its id: see `tare device list`.")
+    ],
+    *,
+    email: EmailOption,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
+    password_file: PasswordFileOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let go of a device, to give it away: it forgets you, and anybody may claim it then.
+
+    Your readings that arrived stay yours. What the device has not sent yet is lost.
+    """
+    password = read_password(password_file)
+    if not yes:
+        require_terminal("add --yes when you are sure")
+        if not confirm(f"Let go of {device}? Readings that it has not sent yet are lost."):
+            raise RefusedError("nothing was changed")
+    with connect(data) as client:
+        arguments = {"device": device, "email": email, "password": password}
+        released = client.ask("device.release", arguments)
+    if as_json:
+        out.print_json(data=released)
+    else:
+        out.print(
+            f"Device {released['device']} is yours no more. It forgets you as soon as it is heard:"
+            " `tare device list` shows its waiting orders."
+        )
 
 
 @app.command("list")

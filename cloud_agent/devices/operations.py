@@ -14,6 +14,7 @@ from cloud_agent.devices.claims import Claims
 from cloud_agent.devices.directory import list_devices
 from cloud_agent.devices.enrolment import Enrolment
 from cloud_agent.devices.pki import Authority
+from cloud_agent.devices.release import release
 from cloud_agent.service import Service
 
 
@@ -42,6 +43,7 @@ class DeviceOperations:
             "device.enrol-answer": self._enrol_answer,
             "device.enrol-finish": self._enrol_finish,
             "device.claim": self._claim,
+            "device.release": self._release,
             "device.list": self._list,
         }
 
@@ -65,6 +67,12 @@ class DeviceOperations:
         account = await asyncio.to_thread(accounts.authenticate, service, email, password)
         claimed = await self._claims.claim(account, text(arguments, "code"))
         return {"device": claimed.device, "epoch": claimed.epoch}
+
+    async def _release(self, service: Service, arguments: Arguments) -> Arguments:
+        email, password = text(arguments, "email"), text(arguments, "password")
+        account = await asyncio.to_thread(accounts.authenticate, service, email, password)
+        released = await release(service, account, text(arguments, "device"))
+        return {"device": released.device, "epoch": released.epoch}
 
     async def _list(self, service: Service, _arguments: Arguments) -> Arguments:
         return {"devices": await asyncio.to_thread(list_devices, service.database)}

@@ -54,6 +54,12 @@ def place(
     return int(key[0]) if key is not None else 0
 
 
+def cancel(connection: sa.Connection, device: str, verbs: Sequence[int]) -> None:
+    """Takes back the waiting orders of these verbs; one that is on its way may still be obeyed."""
+    where = (_table.c.device == device, _table.c.state == "waiting", _table.c.verb.in_(verbs))
+    connection.execute(_table.update().where(*where).values(state="cancelled"))
+
+
 def render(
     connection: sa.Connection,
     device: str,

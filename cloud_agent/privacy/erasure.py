@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from cloud_agent.devices import outbox as orders
 from cloud_agent.errors import NotFoundError, TareError
 from cloud_agent.files import remove_durably
 from cloud_agent.privacy import catalogue, plan, proof
@@ -43,6 +44,7 @@ _REQUEST_SIZE: Final = 16
 _VERB_CLAIM: Final = 1
 _VERB_PEOPLE: Final = 2
 _VERB_ERASE: Final = 4
+_VERB_RELEASE: Final = 5
 # A device that stays away does not keep the scan set alive for ever.
 _DEVICE_PATIENCE_S: Final = 30 * 86_400
 
@@ -189,10 +191,12 @@ def _place_orders(
         return  # placed before a cut, in one transaction with the end of the claims
     for ending in endings:
         if not ending.live:
+            # A device that was given away, and was not there since, still has what it had.
+            waiting = (outbox.c.device == ending.device, outbox.c.state == "waiting")
+            release = outbox.c.verb == _VERB_RELEASE
+            connection.execute(outbox.update().where(*waiting, release).values(erasure=request))
             continue
-        where = (outbox.c.device == ending.device, outbox.c.state == "waiting")
-        outdated = outbox.c.verb.in_((_VERB_CLAIM, _VERB_PEOPLE))
-        connection.execute(outbox.update().where(*where, outdated).values(state="cancelled"))
+        orders.cancel(connection, ending.device, (_VERB_CLAIM, _VERB_PEOPLE))
         arguments: list[list[int]] = [[]]
         if ending.handles is not None:
             arguments = [[handle] for handle in ending.handles if handle]

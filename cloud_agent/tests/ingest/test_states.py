@@ -13,6 +13,7 @@ from cloud_agent.accounts.accounts import Account
 from cloud_agent.devices import enrolment, outbox
 from cloud_agent.devices.claims import Claims
 from cloud_agent.devices.directory import Directory
+from cloud_agent.devices.release import release
 from cloud_agent.ingest.handlers import Handled, Handlers
 from cloud_agent.ingest.verify import Refused, verify
 from cloud_agent.storage import schema
@@ -171,6 +172,16 @@ def _takes_a_code(cloud: _Cloud) -> None:
     assert ordered.verb == command.VERB_CLAIM
 
 
+def _lets_go(cloud: _Cloud) -> None:
+    cloud.household.claim(cloud.account, cloud.scale)
+    asyncio.run(release(cloud.household.service, cloud.account, cloud.scale.id))
+    welcome, ordered = _opened(cloud.hear(_hello()))
+    assert isinstance(welcome, answer.Welcome)
+    assert welcome.claim_epoch == 0
+    assert isinstance(ordered, command.Command)
+    assert ordered.verb == command.VERB_RELEASE
+
+
 _EVENTS: dict[tuple[str, str], Callable[[_Cloud], None]] = {
     ("Unknown", "any uplink message"): lambda c: _refuses(c, "unknown-key", hello=True),
     ("Enrolling", "the cable says that it was stored"): lambda c: c.call(
@@ -188,6 +199,7 @@ _EVENTS: dict[tuple[str, str], Callable[[_Cloud], None]] = {
     ("Enrolled", "receipts"): _settles_receipts,
     ("Enrolled", "voids"): lambda c: _settles(c, frame.Voids(oldest=1, first=1, count=1)),
     ("Enrolled", "an account gives the code of an open window"): _takes_a_code,
+    ("Enrolled", "the account that holds the claim lets go of it"): _lets_go,
     ("Enrolled", "an order is placed"): _greets,
     ("Revoked", "any uplink message"): lambda c: _refuses(c, "revoked", hello=True),
 }
