@@ -17,6 +17,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import tty
 from collections import deque
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ _WATCHDOG = signal.SIGALRM
 _CHUNK = 4096
 _RECENT_CHUNKS = 256
 _END_TIMEOUT_S = 10
+_BEGIN_TIMEOUT_S = 0.5
 
 
 class VirtualDevice:
@@ -155,7 +157,11 @@ class VirtualDevice:
             self._release()
             return
         process.send_signal(how)
-        relay.join(_END_TIMEOUT_S)
+        if _has_begun(relay):
+            relay.join(_END_TIMEOUT_S)
+        else:
+            with process:  # closes its pipes and waits: nobody else does
+                process.kill()
         while relay.is_alive():
             # It reset itself just then, or does not obey.
             if self._process is not None:
@@ -202,6 +208,14 @@ class VirtualDevice:
         if self._capture is not None:
             with self._capture.open("ab") as file:
                 file.write(chunk)
+
+
+def _has_begun(thread: threading.Thread) -> bool:
+    """An interrupt may have come while the thread was being started: it begins late, or never."""
+    deadline_s = time.monotonic() + _BEGIN_TIMEOUT_S
+    while thread.ident is None and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    return thread.ident is not None
 
 
 def _write_or_drop(descriptor: int, chunk: bytes) -> None:

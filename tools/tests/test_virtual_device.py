@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -242,3 +243,22 @@ def test_the_command_says_in_a_sentence_what_is_wrong() -> None:
     assert done.stderr == (
         "device: README.md is not the flash of a virtual scale (1 MiB): choose another name\n"
     )
+
+
+def test_an_interrupt_in_the_moment_of_switching_on_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the demo came while the relay thread was being started: closing then failed."""
+
+    def interrupted(_thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    device = VirtualDevice(tmp_path / "flash.img")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            device.start()
+    device.close()
+    assert not device.running
+    with VirtualDevice(tmp_path / "flash.img") as again:
+        assert again.running, "the flash is held by what was left behind"
