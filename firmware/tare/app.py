@@ -47,6 +47,18 @@ _SHOWN_MS = 5_000
 _BAD_SAMPLES = scale.SAMPLES_PER_S // 2
 
 
+async def serve_console(board: "Board", console: Console) -> None:
+    """Hand the board's input to the console, line by line, for ever."""
+    lines = console_rules.Lines()
+    while True:
+        for byte in await board.read_console():
+            line = lines.feed(byte)
+            if line is not None:
+                console.handle(line)
+        # A flood of input must leave the others their turn.
+        await asyncio.sleep_ms(0)
+
+
 class App:
     """One device on one board. `run` serves for ever."""
 
@@ -116,14 +128,7 @@ class App:
             self.console.log("stored command not finished: %s" % error)
 
     async def _serve_console(self) -> None:
-        lines = console_rules.Lines()
-        while True:
-            for byte in await self._board.read_console():
-                line = lines.feed(byte)
-                if line is not None:
-                    self.console.handle(line)
-            # A flood of input must leave the others their turn.
-            await asyncio.sleep_ms(0)
+        await serve_console(self._board, self.console)
 
     async def _connect(self) -> None:
         await self._enrolled.wait()

@@ -8,7 +8,7 @@ import asyncio
 
 from tare import boot_guard, version
 from tare import console as console_rules
-from tare.app import App
+from tare.app import App, serve_console
 from tare.console import Console
 from tare.display import Display
 from tare.errors import FirmwareError
@@ -50,16 +50,7 @@ class Rescue:
         self._console.log("cannot start: %s" % self._reason)
         display = Display(lambda lines: self._console.event("display", {"lines": lines}))
         display.put("Safe mode", self._reason)
-        await asyncio.gather(self._serve(), self._wait())
-
-    async def _serve(self) -> None:
-        lines = console_rules.Lines()
-        while True:
-            for byte in await self._board.read_console():
-                line = lines.feed(byte)
-                if line is not None:
-                    self._console.handle(line)
-            await asyncio.sleep_ms(0)
+        await asyncio.gather(serve_console(self._board, self._console), self._wait())
 
     async def _wait(self) -> None:
         while not self._resetting:
