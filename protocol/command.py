@@ -2,10 +2,10 @@
 
 A command with a verb that is not known, or with arguments that are refused, is still a
 command: the device answers it with a receipt. So `Command.parse` leaves the arguments
-alone, and `Command.order` reads them: `Claim`, `People`, `Erase`, `Release`. Pure.
+alone, and `Command.order` reads them: `Claim`, `People`, `Settings`, `Erase`, `Release`. Pure.
 """
 
-from protocol import fields, message_types, reading
+from protocol import fields, message_types, reading, settings
 from protocol.errors import MessageError
 from protocol.frame import MAX_HANDLE, MAX_VERB
 
@@ -75,6 +75,19 @@ class People:
         return [[person.item() for person in self.people]]
 
 
+class Settings:
+    """These `changes`, `(number, value)` each, in the device's settings: see settings.py."""
+
+    VERB = VERB_SETTINGS
+
+    def __init__(self, changes: "Sequence[tuple[int, int]]") -> None:
+        self.changes = settings.checked(settings.items(changes))
+
+    def arguments(self) -> list[object]:
+        """Return the arguments of the command."""
+        return [settings.items(self.changes)]
+
+
 class Erase:
     """Forget one person `handle`, or everything where it is None."""
 
@@ -139,7 +152,7 @@ class Command(fields.Payload):
             self.arguments,
         ]
 
-    def order(self) -> "Claim | People | Erase | Release | None":
+    def order(self) -> "Claim | People | Settings | Erase | Release | None":
         """Return what is ordered; None for a verb that this version does not know.
 
         Raises `MessageError` when the verb is known and its arguments are not acceptable.
@@ -149,6 +162,9 @@ class Command(fields.Payload):
             return Claim(epoch, _people(people))
         if self.verb == VERB_PEOPLE:
             return People(_people(fields.array(self.arguments, 1, 1, "people-arguments")[0]))
+        if self.verb == VERB_SETTINGS:
+            (changes,) = fields.array(self.arguments, 1, 1, "settings-arguments")
+            return Settings(settings.checked(changes))
         if self.verb == VERB_ERASE:
             handles = fields.array(self.arguments, 0, 1, "erase-arguments")
             # Not Erase(*handles): a null that was sent must not mean "everything".

@@ -99,6 +99,10 @@ EXAMPLES = (
         [32, (NOW_S << 10) + 1, NOW_S, NOW_S + 3600, 6, [4, 2, CLOUD_EPHEMERAL.raw]],
     ),
     Example(
+        "Command: settings, weights in stone, results shown for 10 s",
+        [32, (NOW_S << 10) + 2, NOW_S, NOW_S + 3600, 3, [[[1, 2], [3, 10]]]],
+    ),
+    Example(
         "Enrolment request",
         [48, NONCE, IDENTITY.raw, TLS.raw, DEVICE_EPHEMERAL.raw, "tare-scale-1", "1.0.0"],
     ),

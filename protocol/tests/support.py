@@ -157,6 +157,7 @@ def samples() -> "list[Any]":
         answer.Ack(settled=11, refusals=[(9, answer.DROP_ERASED), (12, answer.HOLD_FORK)]),
         order(command.VERB_CLAIM, command.Claim(1, people).arguments()),
         order(command.VERB_PEOPLE, command.People(people).arguments()),
+        order(command.VERB_SETTINGS, command.Settings([(1, 2), (2, 300)]).arguments()),
         order(command.VERB_ERASE, command.Erase(3).arguments()),
         order(command.VERB_ERASE, command.Erase().arguments()),
         order(command.VERB_RELEASE, command.Release().arguments()),

@@ -217,6 +217,7 @@ def test_ends_of_each_range_are_those_of_the_code(
         ("claim", command.Claim(1, [command.Person(1, 1, 0)])),
         ("claim", command.Claim(1, [])),
         ("renewal", command.People([command.Person(1, 8, 300_000)])),
+        ("settings", command.Settings([(1, 2), (2, 15)])),
         ("erase", command.Erase(0)),
         ("erase", command.Erase()),
         ("release", command.Release()),
@@ -291,5 +292,5 @@ def test_the_library_reads_every_rule_and_refuses_other_messages() -> None:
 
 def test_the_grammar_names_each_rule_once_and_uses_it() -> None:
     starts = {"message", "envelope", "external-aad", "enrol-reply", "claim", "renewal", "erase"}
-    for rule in set(_GRAMMAR.rules) - starts - {"release", "trust"}:
+    for rule in set(_GRAMMAR.rules) - starts - {"release", "settings", "trust"}:
         assert len(re.findall(rf"(?<![\w-]){rule}(?![\w-])(?!:)", _TEXT)) > 1, rule

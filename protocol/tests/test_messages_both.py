@@ -1,6 +1,16 @@
 """Every message: what is sent comes back, and what SPEC 4, 5, 6 and 10 exclude is refused."""
 
-from protocol import answer, cbor, command, enrolment, fields, frame, message_types, p256
+from protocol import (
+    answer,
+    cbor,
+    command,
+    enrolment,
+    fields,
+    frame,
+    message_types,
+    p256,
+    settings,
+)
 from protocol.errors import CborError, CurveError, MessageError, ProtocolError
 from protocol.tests import support
 from protocol.tests.support import NONCE, NOW_S, refusal
@@ -273,6 +283,17 @@ def test_known_verbs_with_other_arguments_are_commands_without_an_order() -> Non
         (command.VERB_PEOPLE, [[[1, 9, 0]]]),
         (command.VERB_PEOPLE, [[[1, 1, 300_001]]]),
         (command.VERB_PEOPLE, [[[1, 1]]]),
+        (command.VERB_SETTINGS, []),
+        (command.VERB_SETTINGS, [[]]),
+        (command.VERB_SETTINGS, [1, 1]),
+        (command.VERB_SETTINGS, [[[1, 1], [1, 2]]]),
+        (command.VERB_SETTINGS, [[[1, 3]]]),
+        (command.VERB_SETTINGS, [[[1, True]]]),
+        (command.VERB_SETTINGS, [[[2, 14]]]),
+        (command.VERB_SETTINGS, [[[2, 301]]]),
+        (command.VERB_SETTINGS, [[[3, 1]]]),
+        (command.VERB_SETTINGS, [[[1, 1], [200, 1]]]),
+        (command.VERB_SETTINGS, [[[1, 1, 1]]]),
         (command.VERB_ERASE, [None]),
         (command.VERB_ERASE, [-1]),
         (command.VERB_ERASE, [65_536]),
@@ -282,7 +303,7 @@ def test_known_verbs_with_other_arguments_are_commands_without_an_order() -> Non
     for verb, arguments in wrong:
         received = command.Command.parse(support.order(verb, arguments).encode())
         refusal(MessageError, received.order)
-    for verb in (command.VERB_SETTINGS, command.VERB_TRUST, command.VERB_UPDATE, 4_000):
+    for verb in (command.VERB_TRUST, command.VERB_UPDATE, 4_000):
         assert support.order(verb, [1, "x"]).order() is None
 
 
@@ -297,6 +318,10 @@ def test_orders_carry_their_arguments() -> None:
     renewed = support.order(command.VERB_PEOPLE, command.People(people).arguments()).order()
     assert isinstance(renewed, command.People)
     assert len(renewed.people) == 2
+    changes = [(settings.UNIT, settings.STONE), (settings.SHOWN_S, 30)]
+    changed = support.order(command.VERB_SETTINGS, command.Settings(changes).arguments()).order()
+    assert isinstance(changed, command.Settings)
+    assert changed.changes == changes
     for handle in (0, 7, 65_535, None):
         erase = support.order(command.VERB_ERASE, command.Erase(handle).arguments()).order()
         assert isinstance(erase, command.Erase)

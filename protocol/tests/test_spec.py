@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol import answer, command, envelope, frame, message_types, reading
+from protocol import answer, command, envelope, frame, message_types, reading, settings
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SPEC = (_PACKAGE / "SPEC.md").read_text("utf-8")
@@ -81,6 +81,17 @@ def test_verbs_are_those_of_the_text() -> None:
     for name, number in named.items():
         assert getattr(command, "VERB_" + name.upper()) == number
     assert len(named) == 7
+
+
+def test_settings_are_those_of_the_table() -> None:
+    rows = _rows("number", "name", "values", "at first")
+    assert len(rows) == len(settings.TABLE)
+    for row, setting in zip(rows, settings.TABLE, strict=True):
+        named = (setting.number, f"`{setting.name}`", setting.default)
+        assert (int(row[0]), row[1], int(row[3])) == named
+        for value, word in enumerate(setting.words):
+            assert f"{value} `{word}`" in row[2]
+        assert setting.words or row[2].startswith(f"{setting.low} .. {setting.high} s: ")
 
 
 def test_module_is_written_in_the_subset_of_both_runtimes() -> None:
