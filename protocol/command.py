@@ -11,7 +11,7 @@ from protocol.frame import MAX_HANDLE, MAX_VERB
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 VERB_CLAIM = 1
 VERB_PEOPLE = 2
@@ -113,6 +113,11 @@ class Release:
         return []
 
 
+if TYPE_CHECKING:
+    # What a verb orders.
+    Order = Claim | People | Settings | Erase | Release
+
+
 class Command(fields.Payload):
     """One signed order. `arguments` are as received; `order` gives them a meaning."""
 
@@ -152,29 +157,48 @@ class Command(fields.Payload):
             self.arguments,
         ]
 
-    def order(self) -> "Claim | People | Settings | Erase | Release | None":
+    def order(self) -> "Order | None":
         """Return what is ordered; None for a verb that this version does not know.
 
         Raises `MessageError` when the verb is known and its arguments are not acceptable.
         """
-        if self.verb == VERB_CLAIM:
-            epoch, people = fields.array(self.arguments, 2, 2, "claim-arguments")
-            return Claim(epoch, _people(people))
-        if self.verb == VERB_PEOPLE:
-            return People(_people(fields.array(self.arguments, 1, 1, "people-arguments")[0]))
-        if self.verb == VERB_SETTINGS:
-            (changes,) = fields.array(self.arguments, 1, 1, "settings-arguments")
-            return Settings(settings.checked(changes))
-        if self.verb == VERB_ERASE:
-            handles = fields.array(self.arguments, 0, 1, "erase-arguments")
-            # Not Erase(*handles): a null that was sent must not mean "everything".
-            if handles:
-                return Erase(fields.integer(handles[0], 0, MAX_HANDLE, "erase-handle"))
-            return Erase()
-        if self.verb == VERB_RELEASE:
-            fields.array(self.arguments, 0, 0, "release-arguments")
-            return Release()
-        return None
+        read = _ORDERS.get(self.verb)
+        return None if read is None else read(self.arguments)
+
+
+def _claim(arguments: list[object]) -> Claim:
+    epoch, people = fields.array(arguments, 2, 2, "claim-arguments")
+    return Claim(epoch, _people(people))
+
+
+def _renewal(arguments: list[object]) -> People:
+    return People(_people(fields.array(arguments, 1, 1, "people-arguments")[0]))
+
+
+def _settings(arguments: list[object]) -> Settings:
+    return Settings(settings.checked(fields.array(arguments, 1, 1, "settings-arguments")[0]))
+
+
+def _erase(arguments: list[object]) -> Erase:
+    handles = fields.array(arguments, 0, 1, "erase-arguments")
+    # Not Erase(*handles): a null that was sent must not mean "everything".
+    if handles:
+        return Erase(fields.integer(handles[0], 0, MAX_HANDLE, "erase-handle"))
+    return Erase()
+
+
+def _release(arguments: list[object]) -> Release:
+    fields.array(arguments, 0, 0, "release-arguments")
+    return Release()
+
+
+_ORDERS: "dict[int, Callable[[list[object]], Order]]" = {
+    VERB_CLAIM: _claim,
+    VERB_PEOPLE: _renewal,
+    VERB_SETTINGS: _settings,
+    VERB_ERASE: _erase,
+    VERB_RELEASE: _release,
+}
 
 
 def _people(item: object) -> list[Person]:

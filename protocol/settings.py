@@ -24,18 +24,22 @@ MAX_VALUE = 0x7FFFFFFF
 
 
 class Setting:
-    """Setting `number`, for people `name`: `low` .. `high`, `default` until it is set.
+    """Setting `number`, for people `name`: `limits` low .. high, `default` until it is set.
 
     The `words` name its values from 0 on, where they have names.
     """
 
     def __init__(
-        self, number: int, name: str, low: int, high: int, default: int, words: tuple[str, ...] = ()
+        self,
+        number: int,
+        name: str,
+        limits: tuple[int, int],
+        default: int,
+        words: tuple[str, ...] = (),
     ) -> None:
         self.number = number
         self.name = name
-        self.low = low
-        self.high = high
+        self.low, self.high = limits
         self.default = default
         self.words = words
 
@@ -57,9 +61,9 @@ class Setting:
 
 
 TABLE = (
-    Setting(UNIT, "unit", KILOGRAM, STONE, KILOGRAM, ("kg", "lb", "st")),
-    Setting(AWAKE_S, "awake_s", 15, 300, 60),
-    Setting(SHOWN_S, "shown_s", 2, 30, 5),
+    Setting(UNIT, "unit", (KILOGRAM, STONE), KILOGRAM, ("kg", "lb", "st")),
+    Setting(AWAKE_S, "awake_s", (15, 300), 60),
+    Setting(SHOWN_S, "shown_s", (2, 30), 5),
 )
 
 

@@ -26,6 +26,8 @@ from tare.errors import (
 from tare.identity import Enrolment, Identity, IdentityStore
 from tare.journal import Journal
 from tare.link import STEP_MS, Link
+from tare.littlefs import Folder
+from tare.settings import Settings
 from tare.state import BootState, State
 from tare.sync import COMMAND, ClaimWindow, Device
 from tare.two_copies import TwoCopies
@@ -41,8 +43,6 @@ _WINDOW_MS = 600_000
 _TICK_MS = 1_000
 # A task that ticks each second is stuck when it has not done so for this long.
 _STUCK_MS = 20_000
-# How long a result is shown after the person has left the plate.
-_SHOWN_MS = 5_000
 # A single sample at the end of the range is a disturbance on the wire; half a second is a fault.
 _BAD_SAMPLES = scale.SAMPLES_PER_S // 2
 
@@ -72,7 +72,10 @@ class App:
         self.watch = Watch(board, self.boot, self.console.log)
         self.journal = Journal(board.flash)
         self.state = State(board.flash)
-        self.commands = Commands(self.state, self.journal)
+        folder = Folder(board.flash, flash_map.SETTINGS_FIRST, flash_map.SETTINGS_COUNT)
+        self.settings = Settings(folder, self.console.log, board.awake_ms // 1000)
+        self.settings.add_verbs(self.console)
+        self.commands = Commands(self.state, self.journal, self.settings)
         self._calibration = calibration.load(
             TwoCopies(board.flash, flash_map.CALIBRATION), board.calibration
         )
@@ -82,6 +85,7 @@ class App:
         self.identity = self._identities.load()
         self._enrolled = asyncio.Event()
         self.link = Link(board, self.console.log, self._noticed, self._link_alive)
+        self.link.awake_ms = self.settings.awake_ms
         self._scale = scale.Scale()
         self._bad_samples = 0
         self._shown_ms = 0
@@ -186,7 +190,7 @@ class App:
         """Go back to idle when the plate is empty and the result was shown long enough."""
         shown_ms = self._board.monotonic_ms() - self._shown_ms
         busy = self._scale.state != scale.EMPTY or self._bad_samples >= _BAD_SAMPLES
-        if not busy and shown_ms >= _SHOWN_MS:
+        if not busy and shown_ms >= self.settings.shown_ms():
             self._show_idle()
 
     def _weighed(self, event: scale.Event) -> None:
@@ -201,12 +205,12 @@ class App:
             elif event.final:
                 self._record(event)
             else:
-                self.display.weight(event.grams, "step off, please")
+                self._show_weight(event, "step off, please")
 
     def _record(self, event: scale.Event) -> None:
         """Save a reading and say what became of it."""
         if self.state.claim_epoch == 0:
-            self.display.weight(event.grams, "not kept: no owner")
+            self._show_weight(event, "not kept: no owner")
             return
         handle = people.recognise(self.state.people, event.grams)
         try:
@@ -219,11 +223,14 @@ class App:
         except FlashError:
             self._not_saved(event, "fault")
             return
-        self.display.weight(event.grams, "saved")
+        self._show_weight(event, "saved")
         self.console.event("saved", {"sequence": sequence})
         self.link.wake()
         if not event.moved and people.learn(self.state.people, handle, event.grams):
             self._save_learnt()
+
+    def _show_weight(self, event: scale.Event, note: str) -> None:
+        self.display.weight(event.grams, self.settings.unit, note)
 
     def _save_learnt(self) -> None:
         """The reading is safe already: a fault here costs a habit of the person, nothing else."""
@@ -233,7 +240,7 @@ class App:
             self.console.log("what was learnt was not stored: %s" % error)
 
     def _not_saved(self, event: scale.Event, why: str) -> None:
-        self.display.weight(event.grams, "NOT SAVED: " + why)
+        self._show_weight(event, "NOT SAVED: " + why)
         self.console.log("a reading was not saved: journal " + why)
         self.link.wake()
 

@@ -5,23 +5,37 @@ command again. Pure but for the flash behind state and journal; who calls `obey`
 signature and that this connection was welcomed.
 """
 
+from protocol import command as orders
 from protocol import frame
 from protocol.command import Claim, Command, Erase, People, Person
 from protocol.errors import MessageError
-from tare.errors import JournalFullError
+from tare.errors import JournalFullError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from tare.journal import Journal
+    from tare.settings import Settings
     from tare.state import State
 
 
 class Commands:
-    """Carries out commands on a state and a journal."""
+    """Carries out commands on a state, a journal and settings."""
 
-    def __init__(self, state: "State", journal: "Journal") -> None:
+    def __init__(self, state: "State", journal: "Journal", settings: "Settings") -> None:
         self._state = state
         self._journal = journal
+        self._settings = settings
+        # Each takes the order of its verb and returns the outcome.
+        self._acts: dict[int, Callable[[Any], int]] = {
+            orders.VERB_CLAIM: self._claim,
+            orders.VERB_PEOPLE: self._people,
+            orders.VERB_SETTINGS: self._change,
+            orders.VERB_ERASE: self._erase,
+            orders.VERB_RELEASE: self._release,
+        }
 
     def obey(self, command: Command, now_s: int) -> bool:
         """Store and carry out an authentic command; False when it is old or expired.
@@ -59,14 +73,8 @@ class Commands:
             order = command.order()
         except MessageError:
             return frame.OUTCOME_ARGUMENTS_REFUSED
-        if order is None:
-            return frame.OUTCOME_UNKNOWN_VERB
-        if isinstance(order, Claim):
-            return self._claim(order)
-        if isinstance(order, People):
-            return self._people(order)
-        handle = order.handle if isinstance(order, Erase) else None
-        return self._erase_everything() if handle is None else self._erase_person(handle)
+        act = self._acts.get(command.verb)
+        return frame.OUTCOME_UNKNOWN_VERB if act is None else act(order)
 
     def _claim(self, order: Claim) -> int:
         if self._state.claim_epoch not in {0, order.epoch}:
@@ -81,6 +89,13 @@ class Commands:
         self._state.people = self._with_learnt(order.people)
         return frame.OUTCOME_DONE
 
+    def _change(self, order: orders.Settings) -> int:
+        try:
+            self._settings.change(order.changes)
+        except StorageError:
+            return frame.OUTCOME_FAILED
+        return frame.OUTCOME_DONE
+
     def _with_learnt(self, people: list[Person]) -> list[Person]:
         """Keep what was learnt about a person whom the cloud names without a weight."""
         learnt = {person.handle: person.reference_g for person in self._state.people}
@@ -88,6 +103,15 @@ class Commands:
             if person.reference_g == 0:
                 person.reference_g = learnt.get(person.handle, 0)
         return people
+
+    def _erase(self, order: Erase) -> int:
+        if order.handle is None:
+            return self._erase_everything()
+        return self._erase_person(order.handle)
+
+    def _release(self, order: orders.Release) -> int:
+        del order
+        return self._erase_everything()
 
     def _erase_person(self, handle: int) -> int:
         if not self._journal.erase(handle):
@@ -97,6 +121,7 @@ class Commands:
 
     def _erase_everything(self) -> int:
         self._journal.wipe()
+        self._settings.reset()
         self._state.people = []
         self._state.claim_epoch = 0
         return frame.OUTCOME_DONE

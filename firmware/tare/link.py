@@ -59,6 +59,8 @@ class Link:
         alive: "Callable[[int], None]",
     ) -> None:
         self.state = ASLEEP
+        #: How long a wake keeps it connected; the application sets it to what was set.
+        self.awake_ms: Callable[[], int] = lambda: board.awake_ms
         self.window: ClaimWindow | None = None
         self._board = board
         self._log = log
@@ -72,7 +74,7 @@ class Link:
 
     def wake(self) -> None:
         """A person did something, or there is something to send: connect or stay connected."""
-        self._awake_until_ms = self._board.monotonic_ms() + self._board.awake_ms
+        self._awake_until_ms = self._board.monotonic_ms() + self.awake_ms()
         self._stirred.set()
 
     def call(self) -> None:

@@ -13,6 +13,7 @@ import memory_cloud
 from protocol import cbor, command, envelope, frame, message_types, p256
 from protocol.errors import ProtocolError
 from protocol.signer import PortableSigner
+from sim.memory_folder import MemoryFolder
 from sim.nor import Memory, Nor
 from tare import flash as flash_map
 from tare import sync
@@ -21,6 +22,7 @@ from tare.commands import Commands
 from tare.errors import FirmwareError
 from tare.journal import Journal
 from tare.link import Link
+from tare.settings import Settings
 from tare.state import BootState, State
 from tare.sync import Device
 
@@ -96,7 +98,7 @@ class _Commands(Commands):
     """Notes what is obeyed."""
 
     def __init__(self, state, journal, world):
-        super().__init__(state, journal)
+        super().__init__(state, journal, Settings(MemoryFolder(), _ignore))
         self._world = world
 
     def obey(self, command, now_s):

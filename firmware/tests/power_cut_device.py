@@ -7,21 +7,33 @@ See power_cuts.py. The parts are those of the firmware, put together as tare/app
 import power_cut_sectors  # noqa: F401 - first, see there
 
 from protocol import frame
+from protocol import settings as schema
 from protocol.command import Command
 from tare import boot_guard, clock, version
 from tare import flash as flash_map
 from tare.commands import Commands
 from tare.errors import JournalFullError
 from tare.journal import RECEIPT, VOID, Journal
+from tare.littlefs import Folder
+from tare.settings import Settings
 from tare.state import BootState, State
 
 RING = 5
-SECTORS = flash_map.JOURNAL_FIRST + RING
+_SETTINGS_FIRST = flash_map.JOURNAL_FIRST + RING
+_SETTINGS_COUNT = 8
+SECTORS = _SETTINGS_FIRST + _SETTINGS_COUNT
 #: The weight of person 1, in flash as these bytes: recognisable, and within the range of a person.
 SECRET_G = 73_219
 _SECRET_BYTES = SECRET_G.to_bytes(4, "big")
 _KEY = b"sixteen key byte" * 4
 _NOW_S = 1_900_000_000
+
+
+_DEFAULTS = [each.default for each in schema.TABLE]
+
+
+def _ignore(_text):
+    pass
 
 
 class _Parts:
@@ -31,7 +43,9 @@ class _Parts:
         self.state = State(flash)
         self.journal = Journal(flash, flash_map.JOURNAL_FIRST, RING)
         self.boot = BootState(flash)
-        self.commands = commands(self.state, self.journal)
+        folder = Folder(flash, _SETTINGS_FIRST, _SETTINGS_COUNT)
+        self.settings = Settings(folder, _ignore)
+        self.commands = commands(self.state, self.journal, self.settings)
 
 
 class DeviceLife:
@@ -50,7 +64,8 @@ class DeviceLife:
         self._counter = 0
         self._command = None
         self._outcome = frame.OUTCOME_DONE
-        self._states = [(0, [], 0)]
+        # Claim epoch, people, command counter and settings: before and, during an order, after.
+        self._states = [(0, [], 0, _DEFAULTS)]
         self._boots = (0, 0)
         self._failed = 0
         self._proved_good = False
@@ -83,7 +98,7 @@ class DeviceLife:
         parts.boot.clock_epoch += 1
         parts.boot.save()
         assert parts.commands.finish(), "a command was left unfinished"
-        done = self._check_state(parts.state)
+        done = self._check_state(parts)
         self._check_journal(parts.journal, done)
         self._check_erased(done)
         self._check_replay(flash, parts)
@@ -144,9 +159,9 @@ class DeviceLife:
             pass
 
     def _step_learn(self, grams):
-        epoch, people, counter = self._states[0]
+        epoch, people, counter, settings = self._states[0]
         learnt = [people[0][:2] + [grams]] + people[1:]
-        self._states.append((epoch, learnt, counter))
+        self._states.append((epoch, learnt, counter, settings))
         self._parts.state.people[0].reference_g = grams
         self._parts.state.save()
         self._states.pop(0)
@@ -187,9 +202,12 @@ class DeviceLife:
         counted = any(each <= boot.failed <= each + 2 for each in known)
         assert counted, ("a start that came to nothing was not counted", boot.failed, known)
 
-    def _check_state(self, state):
+    def _check_state(self, parts):
         """Return whether the command that was being obeyed is done."""
-        found = (state.claim_epoch, [each.item() for each in state.people], state.command_counter)
+        state = parts.state
+        people = [each.item() for each in state.people]
+        settings = [parts.settings.value(each.number) for each in schema.TABLE]
+        found = (state.claim_epoch, people, state.command_counter, settings)
         assert found in self._states, ("neither before nor after", found)
         assert state.pending is None
         return self._command is not None and found[2] == self._command.counter
@@ -259,16 +277,22 @@ class DeviceLife:
 
 
 def _after(state, command, outcome):
-    """What a command makes of (claim epoch, people, counter)."""
-    epoch, people, _ = state
+    """What a command makes of (claim epoch, people, counter, settings)."""
+    epoch, people, _, settings = state
     if outcome != frame.OUTCOME_DONE:
-        return epoch, people, command.counter
+        return epoch, people, command.counter, settings
     if command.verb == 1:
         epoch, people = command.arguments[0], command.arguments[1]
     elif command.verb == 2:
         people = command.arguments[0]
+    elif command.verb == 3:
+        changes = dict(command.arguments[0])
+        settings = [
+            changes.get(each.number, settings[place]) for place, each in enumerate(schema.TABLE)
+        ]
     elif command.verb in {4, 5}:
         handle = command.arguments[0] if command.arguments else None
+        settings = settings if handle is not None else _DEFAULTS
         people = [each for each in people if handle is not None and each[0] != handle]
         epoch = epoch if handle is not None else 0
-    return epoch, people, command.counter
+    return epoch, people, command.counter, settings

@@ -32,7 +32,8 @@ MINIMUM = {
     "everything": 18_700,
     "boots": 9_500,
     "crowded": 24_800,
-    # Depends on the release of littlefs.
+    # These depend on the release of littlefs.
+    "settings": 50_000,
     "files": 40_000,
 }
 

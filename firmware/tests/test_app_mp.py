@@ -18,7 +18,7 @@ from tare.journal import Journal
 from tare.sync import COMMAND
 
 TIMEOUT_S = 200
-_SIZE = (flash_map.JOURNAL_FIRST + flash_map.JOURNAL_COUNT) * flash_map.SECTOR
+_SIZE = (flash_map.SETTINGS_FIRST + flash_map.SETTINGS_COUNT) * flash_map.SECTOR
 
 
 def _random_bytes(size):
@@ -195,6 +195,24 @@ def test_a_result_is_shown_until_the_person_has_left_and_read_it():
     bench.feed(_counts(0, 15))
     bench.later(4)
     assert bench.shown() == ["72.50 kg", "saved"]
+    bench.later(2)
+    assert bench.shown() == ["Step on the scale"]
+
+
+def test_the_unit_and_the_time_that_were_set_hold_at_once():
+    random.seed(9)
+    bench = _Bench()
+    bench.app.console.handle("1 set unit lb")
+    bench.app.console.handle("2 set shown_s 20")
+    bench.app.console.handle("3 set awake_s 120")
+    bench.step_on(72_500)
+    assert bench.shown()[0].endswith(" lb")
+    assert abs(float(bench.shown()[0][:-3]) - 159.8) <= 0.3
+    assert abs(bench.app.journal.batch(0).items[0][2][0] - 72_500) <= 100, "stored in g"
+    assert bench.app.link._awake_left_ms() == 120_000
+    bench.feed(bench._cell.empty(3))
+    bench.later(19)
+    assert bench.shown()[1] == "saved"
     bench.later(2)
     assert bench.shown() == ["Step on the scale"]
 

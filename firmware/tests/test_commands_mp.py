@@ -2,10 +2,13 @@
 
 from protocol import cbor, frame
 from protocol.command import Command
+from sim.memory_folder import MemoryFolder
 from sim.nor import TEARS, Memory, Nor, PowerCutError
 from tare import flash as flash_map
 from tare.commands import Commands
+from tare.errors import StorageError
 from tare.journal import RECEIPT, VOID, Journal
+from tare.settings import Settings
 from tare.state import State
 
 TIMEOUT_S = 200
@@ -22,7 +25,9 @@ class _Device:
     def __init__(self, flash):
         self.state = State(flash)
         self.journal = Journal(flash, _FIRST, _COUNT)
-        self.commands = Commands(self.state, self.journal)
+        self.folder = MemoryFolder()
+        self.settings = Settings(self.folder, print)
+        self.commands = Commands(self.state, self.journal, self.settings)
 
 
 def _command(counter, verb, arguments, expires_s=_NOW + 60):
@@ -87,6 +92,39 @@ def test_what_cannot_be_done_is_answered():
         assert _receipts(device.journal)[-1] == [counter, verb, outcome]
     assert device.state.claim_epoch == 7
     assert len(device.state.people) == 1
+
+
+def test_settings_are_changed_wholly_or_not_at_all():
+    device = _Device(Nor(Memory(_SIZE)))
+    for counter, changes, outcome, unit, shown_s in [
+        (1, [[1, 1], [3, 10]], frame.OUTCOME_DONE, 1, 10),
+        (2, [[1, 2], [99, 1]], frame.OUTCOME_ARGUMENTS_REFUSED, 1, 10),
+        (3, [[1, 2], [3, 31]], frame.OUTCOME_ARGUMENTS_REFUSED, 1, 10),
+        (4, [[1, 2]], frame.OUTCOME_DONE, 2, 10),
+    ]:
+        assert device.commands.obey(_command(counter, 3, [changes]), _NOW)
+        assert _receipts(device.journal)[-1] == [counter, 3, outcome]
+        assert (device.settings.unit, device.settings.shown_ms()) == (unit, 1000 * shown_s)
+
+
+def test_settings_that_cannot_be_stored_are_receipted_as_failed():
+    device = _Device(Nor(Memory(_SIZE)))
+    device.folder.replace = _refuse
+    assert device.commands.obey(_command(1, 3, [[[1, 1]]]), _NOW)
+    assert _receipts(device.journal) == [[1, 3, frame.OUTCOME_FAILED]]
+    assert device.settings.unit == 0
+
+
+def _refuse(_name, _data):
+    raise StorageError("no room")
+
+
+def test_an_erasure_of_everything_sets_the_settings_back_and_that_of_a_person_does_not():
+    for verb, arguments, unit in ((4, [3], 1), (4, [], 0), (5, [], 0)):
+        device = _claimed(Memory(_SIZE))
+        assert device.commands.obey(_command(2, 3, [[[1, 1]]]), _NOW)
+        assert device.commands.obey(_command(3, verb, arguments), _NOW)
+        assert device.settings.unit == unit, (verb, arguments)
 
 
 def test_the_same_claim_again_renews_the_people_and_keeps_what_was_learnt():

@@ -8,6 +8,7 @@ import memory_cloud
 from memory_stream import MemoryStream
 
 from protocol import topics
+from sim.memory_folder import MemoryFolder
 from sim.nor import Memory, Nor
 from tare import flash as flash_map
 from tare import link as link_rules
@@ -16,6 +17,7 @@ from tare.clock import Clock
 from tare.commands import Commands
 from tare.journal import Journal
 from tare.link import Link
+from tare.settings import Settings
 from tare.state import BootState, State
 from tare.sync import ClaimWindow, Device
 
@@ -106,7 +108,7 @@ class _Bench:
             state=state,
             boot=boot,
             clock=Clock(1, time.ticks_ms()),
-            commands=Commands(state, self.journal),
+            commands=Commands(state, self.journal, Settings(MemoryFolder(), print)),
         )
 
     def _alive(self, within_ms):

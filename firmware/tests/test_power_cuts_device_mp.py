@@ -53,6 +53,15 @@ def test_boots_and_dates():
     _cut("device, boots and dates", steps, MINIMUM["boots"])
 
 
+def test_settings_changed_and_set_back():
+    refused = frame.OUTCOME_ARGUMENTS_REFUSED
+    steps = [("order", 3, [[[1, 1]]]), _CLAIM, ("order", 3, [[[1, 2], [3, 30]]]), ("boot",)]
+    steps += [("order", 3, [[[1, 0], [9, 1]]], refused), ("read", 2), ("order", 3, [[[1, 2]]])]
+    steps += [("order", 4, [1]), ("order", 3, [[[2, 15]]]), ("order", 4, []), ("boot",)]
+    steps += [("order", 3, [[[1, 1]]]), ("order", 5, [])]
+    _cut("device, settings", steps, MINIMUM["settings"])
+
+
 def test_commands_on_a_full_ring():
     steps = [_CLAIM, ("fill", 1), ("boot",), ("order", 4, [2], frame.OUTCOME_FAILED), _RENEWED]
     _cut("device, full ring", steps + [("order", 4, []), _CLAIM, ("read", 1)], MINIMUM["crowded"])

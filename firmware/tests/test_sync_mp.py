@@ -4,6 +4,7 @@ import memory_cloud
 
 from protocol import envelope
 from protocol.signer import PortableSigner
+from sim.memory_folder import MemoryFolder
 from sim.nor import Memory, Nor
 from tare import flash as flash_map
 from tare import sync, version
@@ -11,6 +12,7 @@ from tare.clock import Clock
 from tare.commands import Commands
 from tare.errors import LinkError
 from tare.journal import Journal
+from tare.settings import Settings
 from tare.state import BootState, State
 
 TIMEOUT_S = 120
@@ -38,7 +40,7 @@ class _Bench:
             state=state,
             boot=boot,
             clock=Clock(2, 0),
-            commands=Commands(state, self.journal),
+            commands=Commands(state, self.journal, Settings(MemoryFolder(), print)),
         )
         self.log = []
         self.now_ms = 100_000

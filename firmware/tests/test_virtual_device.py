@@ -128,6 +128,21 @@ def test_a_reset_goes_on_and_a_power_cut_begins_a_new_boot(
     assert any("boot 3" in line for line in console.request("log")["lines"])
 
 
+def test_what_was_set_holds_through_a_power_cut(device: VirtualDevice, console: Console) -> None:
+    console.request("set", "unit", "lb")
+    with pytest.raises(ConsoleError, match="kg, lb, st"):
+        console.request("set", "unit", "oz")
+    device.kill()
+    device.start()
+    await_boot(console)
+    assert console.request("settings")["unit"] == "lb"
+    console.request("sim", "step-on", 72500)
+    shown = ""
+    while not shown.endswith(" lb"):
+        shown = console.event("display")["lines"][0]
+    assert abs(float(shown.removesuffix(" lb")) - 159.8) <= 0.3
+
+
 def test_noise_on_the_line_does_not_disturb_the_device(console: Console) -> None:
     noise = random.Random(4)
     for _ in range(200):

@@ -193,7 +193,7 @@ def _rescued(board, seconds):
 
 
 def test_a_part_that_cannot_be_read_leaves_the_console_and_says_why():
-    memory = Memory((flash_map.JOURNAL_FIRST + flash_map.JOURNAL_COUNT) * flash_map.SECTOR)
+    memory = Memory((flash_map.SETTINGS_FIRST + 2) * flash_map.SECTOR)
     TwoCopies(Nor(memory), flash_map.STATE).store(["of the future"])
     before = bytes(memory.read(flash_map.STATE * flash_map.SECTOR, 2 * flash_map.SECTOR))
     board = _Board(Nor(memory))
@@ -212,7 +212,7 @@ def test_a_part_that_cannot_be_read_leaves_the_console_and_says_why():
 
 def test_a_rescued_device_starts_again_when_asked_and_after_five_minutes():
     for lines, later_ms in (([b"1 reboot\n"], 0), ([], boot_guard.SAFE_MODE_MS)):
-        memory = Memory((flash_map.JOURNAL_FIRST + flash_map.JOURNAL_COUNT) * flash_map.SECTOR)
+        memory = Memory((flash_map.SETTINGS_FIRST + 2) * flash_map.SECTOR)
         TwoCopies(Nor(memory), flash_map.STATE).store(["of the future"])
         board = _Board(Nor(memory))
         board.calibration = None

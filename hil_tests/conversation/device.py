@@ -220,7 +220,8 @@ class Device:
         self.state = cores.state.State(self.flash)
         self.boot_state = cores.state.BootState(self.flash)
         self.clock = cores.clock.Clock(1, 0)
-        self.commands = cores.commands.Commands(self.state, self.journal)
+        settings = cores.settings.Settings(cores.memory_folder.MemoryFolder(), str)
+        self.commands = cores.commands.Commands(self.state, self.journal, settings)
 
     def _parts(self) -> Any:
         return cores.sync.Device(

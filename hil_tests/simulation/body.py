@@ -121,7 +121,8 @@ class Body:
         self._check_after_start()
         self.boot_state = cores.state.BootState(flash)
         self.clock = self._count_start(reason)
-        self.commands = variant.commands(self.state, self.journal)
+        settings = cores.settings.Settings(cores.memory_folder.MemoryFolder(), str)
+        self.commands = variant.commands(self.state, self.journal, settings)
         pending = self.state.pending
         self.commands.finish()
         if pending is not None:
