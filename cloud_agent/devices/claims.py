@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts.accounts import Account
 from cloud_agent.devices import outbox
-from cloud_agent.devices.errors import ClaimError
+from cloud_agent.devices.errors import ClaimError, UnknownDeviceError
 from cloud_agent.privacy.ledger import Tombstone
 from cloud_agent.readings.store import create_tray
 from cloud_agent.service import Service
@@ -134,6 +134,20 @@ def current_epoch(connection: sa.Connection, device: str) -> int:
         table.c.device == device, table.c.until_s.is_(None), table.c.account.is_not(None)
     )
     return int(connection.execute(query).scalar_one() or 0)
+
+
+def held_epoch(connection: sa.Connection, account: Account, device: str) -> int:
+    """The open claim of this account on the device; UnknownDeviceError where there is none, as
+    for a device that does not exist: who does not hold it learns nothing.
+    """
+    table = schema.claim
+    query = sa.select(table.c.epoch).where(
+        table.c.device == device, table.c.account == account.id, table.c.until_s.is_(None)
+    )
+    epoch: int | None = connection.execute(query).scalar_one_or_none()
+    if epoch is None:
+        raise UnknownDeviceError(f"no device {device} belongs to this account")
+    return epoch
 
 
 def end_refused(connection: sa.Connection, device: str, order: int, now_s: int) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from cloud_agent.devices.console_client import Console
 from cloud_agent.devices.errors import ConsoleError, EnrolmentError
-from cloud_agent.errors import RefusedError
+from cloud_agent.errors import RefusedError, UsageError
 from cloud_agent.terminal import (
     DataOption,
     EmailOption,
@@ -27,6 +27,7 @@ from cloud_agent.terminal import (
     require_terminal,
 )
 from cloud_agent.terminal import table as narrow_table
+from protocol import settings as setting_table
 
 app = typer.Typer(
     no_args_is_help=True, help="Enrol, claim and list scales and cuffs, and talk to one by cable."
@@ -44,7 +45,11 @@ ConsoleRequest = Annotated[
     list[str] | None,
     typer.Argument(metavar="[VERB [ARGUMENT]...]", help="One request, such as: about"),
 ]
+DeviceArgument = Annotated[
+    str, typer.Argument(metavar="DEVICE", help="Its id: see `tare device list`.")
+]
 
+_SETTINGS = "; ".join(f"{each.name}: {each.expected()}" for each in setting_table.TABLE) + "."
 _LISTEN_S = 0.1
 
 
@@ -98,9 +103,7 @@ def claim(
 
 @app.command()
 def release(
-    device: Annotated[
-        str, typer.Argument(metavar="DEVICE", help="Its id: see `tare device list`.")
-    ],
+    device: DeviceArgument,
     *,
     email: EmailOption,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
@@ -127,6 +130,63 @@ def release(
             f"Device {released['device']} is yours no more. It forgets you as soon as it is heard:"
             " `tare device list` shows its waiting orders."
         )
+
+
+@app.command("set")
+def set_(
+    device: DeviceArgument,
+    settings: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME VALUE", help=_SETTINGS),
+    ],
+    *,
+    email: EmailOption,
+    password_file: PasswordFileOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change settings of your device: its unit of weight, how long it shows a result.
+
+    They hold as soon as the device is heard: step on it, or press its button.
+    """
+    names, values = settings[::2], settings[1::2]
+    if len(names) != len(values) or len(set(names)) != len(names):
+        raise UsageError("give each setting once, with its value, such as: unit lb shown_s 10")
+    password = read_password(password_file)
+    with connect(data) as client:
+        arguments = {"device": device, "email": email, "password": password}
+        changes = dict(zip(names, values, strict=True))
+        ordered = client.ask("device.set", {**arguments, "settings": changes})
+    if as_json:
+        out.print_json(data=ordered)
+    else:
+        out.print(
+            f"Ordered. It holds once device {ordered['device']} is heard:"
+            " `tare device orders` shows what became of it."
+        )
+
+
+@app.command()
+def orders(
+    device: DeviceArgument,
+    *,
+    email: EmailOption,
+    password_file: PasswordFileOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what was ordered from your device since it is yours, and what became of it."""
+    password = read_password(password_file)
+    with connect(data) as client:
+        arguments = {"device": device, "email": email, "password": password}
+        found = client.ask("device.orders", arguments)["orders"]
+    if as_json:
+        out.print_json(data=found)
+        return
+    table = narrow_table("order", "state", "placed (UTC)", "answered (UTC)")
+    for order in found:
+        table.add_row(*_order_cells(order))
+    out.print(table)
 
 
 @app.command("list")
@@ -207,15 +267,24 @@ def _print_reply(reply: Any) -> None:
     out.print("ok" if reply is None else json.dumps(reply))
 
 
+def _order_cells(order: dict[str, Any]) -> list[str]:
+    words = [f"{name} {value}" for name, value in order["settings"].items()]
+    state = f"{order['state']}: {order['why']}" if order["why"] else order["state"]
+    placed, answered = _minute(order["placed_s"]), _minute(order["receipt_s"])
+    return [" ".join([order["verb"], *words]), state, placed, answered]
+
+
+def _minute(time_s: int | None) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M") if time_s else "-"
+
+
 def _cells(device: dict[str, Any]) -> list[str]:
-    hello_s = device["hello_s"]
-    hello = datetime.fromtimestamp(hello_s, UTC).strftime("%Y-%m-%d %H:%M") if hello_s else "-"
     return [
         device["id"],
         printable(device["model"]),
         device["state"],
         str(device["claim_epoch"] or "-"),
-        hello,
+        _minute(device["hello_s"]),
         str(device["settled"]),
         str(device["orders_waiting"] or "-"),
     ]

@@ -7,15 +7,20 @@ from __future__ import annotations
 import asyncio
 
 from cloud_agent.accounts import accounts
+from cloud_agent.accounts.accounts import Account
 from cloud_agent.arguments import Arguments, octets, text
 from cloud_agent.broker.settings import Endpoint, settle_endpoint
 from cloud_agent.control import Operation
+from cloud_agent.devices import orders
 from cloud_agent.devices.claims import Claims
 from cloud_agent.devices.directory import list_devices
 from cloud_agent.devices.enrolment import Enrolment
 from cloud_agent.devices.pki import Authority
 from cloud_agent.devices.release import release
+from cloud_agent.errors import UsageError
 from cloud_agent.service import Service
+from protocol import settings
+from protocol.errors import MessageError
 
 
 class DeviceOperations:
@@ -44,6 +49,8 @@ class DeviceOperations:
             "device.enrol-finish": self._enrol_finish,
             "device.claim": self._claim,
             "device.release": self._release,
+            "device.set": self._set,
+            "device.orders": self._orders,
             "device.list": self._list,
         }
 
@@ -63,16 +70,25 @@ class DeviceOperations:
         return {"device": device}
 
     async def _claim(self, service: Service, arguments: Arguments) -> Arguments:
-        email, password = text(arguments, "email"), text(arguments, "password")
-        account = await asyncio.to_thread(accounts.authenticate, service, email, password)
+        account = await _account(service, arguments)
         claimed = await self._claims.claim(account, text(arguments, "code"))
         return {"device": claimed.device, "epoch": claimed.epoch}
 
     async def _release(self, service: Service, arguments: Arguments) -> Arguments:
-        email, password = text(arguments, "email"), text(arguments, "password")
-        account = await asyncio.to_thread(accounts.authenticate, service, email, password)
+        account = await _account(service, arguments)
         released = await release(service, account, text(arguments, "device"))
         return {"device": released.device, "epoch": released.epoch}
+
+    async def _set(self, service: Service, arguments: Arguments) -> Arguments:
+        account = await _account(service, arguments)
+        device = text(arguments, "device")
+        await orders.change_settings(service, account, device, _settings(arguments))
+        return {"device": device}
+
+    async def _orders(self, service: Service, arguments: Arguments) -> Arguments:
+        account = await _account(service, arguments)
+        device = text(arguments, "device")
+        return {"orders": await asyncio.to_thread(orders.list_orders, service, account, device)}
 
     async def _list(self, service: Service, _arguments: Arguments) -> Arguments:
         return {"devices": await asyncio.to_thread(list_devices, service.database)}
@@ -91,3 +107,26 @@ class DeviceOperations:
 def operations(service: Service) -> dict[str, Operation]:
     """For a command that found no server and opened the files itself."""
     return DeviceOperations(service).table()
+
+
+async def _account(service: Service, arguments: Arguments) -> Account:
+    email, password = text(arguments, "email"), text(arguments, "password")
+    return await asyncio.to_thread(accounts.authenticate, service, email, password)
+
+
+def _settings(arguments: Arguments) -> list[tuple[int, int]]:
+    """Settings as people write them, by name; UsageError says what would have been right."""
+    given = arguments.get("settings")
+    if not isinstance(given, dict) or not given:
+        raise UsageError("settings are missing")
+    changes = []
+    for name, value in given.items():
+        setting = settings.named(name)
+        if setting is None:
+            known = ", ".join(each.name for each in settings.TABLE)
+            raise UsageError(f"there is no setting {name}: it is one of {known}")
+        try:
+            changes.append(settings.parse(name, str(value)))
+        except MessageError as error:
+            raise UsageError(f"{name} is one of {setting.expected()}") from error
+    return changes

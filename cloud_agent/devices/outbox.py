@@ -24,7 +24,10 @@ _COUNTERS_A_SECOND = 1024
 
 _DONE = (frame.OUTCOME_DONE, frame.OUTCOME_DONE_ALREADY)
 
-Order = command.Claim | command.People | command.Erase | command.Release
+Order = command.Claim | command.People | command.Settings | command.Erase | command.Release
+
+#: Orders that mean nothing once the claim is over under which they were given.
+OF_A_CLAIM = (command.VERB_CLAIM, command.VERB_PEOPLE, command.VERB_SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)

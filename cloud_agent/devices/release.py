@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from cloud_agent.accounts.accounts import Account
-from cloud_agent.devices import outbox
-from cloud_agent.devices.errors import UnknownDeviceError
+from cloud_agent.devices import claims, outbox
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
 from protocol import command
@@ -35,13 +34,11 @@ async def release(service: Service, account: Account, device: str) -> Released:
 
 
 def _release(connection: sa.Connection, account: Account, device: str, now_s: int) -> Released:
-    claim = schema.claim
-    held = (claim.c.device == device, claim.c.account == account.id, claim.c.until_s.is_(None))
-    epoch = connection.execute(sa.select(claim.c.epoch).where(*held)).scalar_one_or_none()
-    if epoch is None:
-        raise UnknownDeviceError(f"no device {device} belongs to this account")
-    connection.execute(claim.update().where(*held).values(until_s=now_s))
+    epoch = claims.held_epoch(connection, account, device)
+    table = schema.claim
+    ended = table.update().where(table.c.device == device, table.c.epoch == epoch)
+    connection.execute(ended.values(until_s=now_s))
     # Not only the claim is over: what was ordered for it would come after this order's erasure.
-    outbox.cancel(connection, device, (command.VERB_CLAIM, command.VERB_PEOPLE))
+    outbox.cancel(connection, device, outbox.OF_A_CLAIM)
     outbox.place(connection, device, command.Release(), now_s)
-    return Released(device, int(epoch))
+    return Released(device, epoch)

@@ -41,8 +41,6 @@ _log = logging.getLogger(__name__)
 
 _REQUEST_SIZE: Final = 16
 # Verbs of SPEC 6.2.
-_VERB_CLAIM: Final = 1
-_VERB_PEOPLE: Final = 2
 _VERB_ERASE: Final = 4
 _VERB_RELEASE: Final = 5
 # A device that stays away does not keep the scan set alive for ever.
@@ -196,7 +194,7 @@ def _place_orders(
             release = outbox.c.verb == _VERB_RELEASE
             connection.execute(outbox.update().where(*waiting, release).values(erasure=request))
             continue
-        orders.cancel(connection, ending.device, (_VERB_CLAIM, _VERB_PEOPLE))
+        orders.cancel(connection, ending.device, orders.OF_A_CLAIM)
         arguments: list[list[int]] = [[]]
         if ending.handles is not None:
             arguments = [[handle] for handle in ending.handles if handle]

@@ -22,7 +22,7 @@ from cloud_agent.ingest.handlers import Handled, Handlers
 from cloud_agent.ingest.verify import Refused, Verified, verify
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
-from protocol import claim_code, cose, envelope, fields, frame, reading, topics
+from protocol import claim_code, command, cose, envelope, fields, frame, reading, topics
 
 NOW_S = 1_795_000_000
 PASSWORD = "seven grey herons wade"
@@ -146,10 +146,16 @@ class Household:
         handlers = Handlers(self.service, self._command_signer)
         return self.service.writer.call(lambda c: handlers.handle(c, verified, None))
 
-    def confirm_orders(self, scale: Scale) -> None:
-        """The device asks for its orders, obeys all of them and signs its receipts."""
+    def obtain_orders(self, scale: Scale) -> list[command.Command]:
+        """The device asks for its orders."""
         handlers = Handlers(self.service, self._command_signer)
-        self.service.writer.call(lambda c: handlers.orders(c, scale.id))
+        sent = self.service.writer.call(lambda c: handlers.orders(c, scale.id))
+        signed = [envelope.parse_sign1(each.payload) for each in sent]
+        return [command.Command.parse(message.payload) for message in signed]
+
+    def confirm_orders(self, scale: Scale, outcome: int = frame.OUTCOME_DONE) -> None:
+        """The device asks for its orders, does with all of them the same and signs its receipts."""
+        self.obtain_orders(scale)
         outbox, rendered = schema.command_outbox, schema.command_rendered
         query = (
             rendered.select()
@@ -159,7 +165,7 @@ class Household:
         )
         with self.service.database.reading() as connection:
             orders = connection.execute(query).all()
-        receipts = [frame.Receipt(row.counter, row.verb, frame.OUTCOME_DONE) for row in orders]
+        receipts = [frame.Receipt(row.counter, row.verb, outcome) for row in orders]
         first = scale.next_sequence
         scale.next_sequence += len(receipts)
         message = frame.Receipts(oldest=first, first=first, receipts=receipts)

@@ -17,7 +17,8 @@ from tools.virtual_device import VirtualDevice
 
 _BOOT_S = 20
 _WEIGH_S = 20
-_SHOWN_WEIGHT = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,2}) ?kg\b")
+_SHOWN_WEIGHT = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,2}) ?(kg|lb)\b")
+_POUND_G = 453.59237
 
 
 @dataclass(frozen=True)
@@ -149,4 +150,6 @@ def _weight_g(lines: Sequence[str]) -> int | None:
     found = _SHOWN_WEIGHT.search(" | ".join(lines))
     if found is None:
         return None
-    return int(found[1]) * 1000 + int(found[2].ljust(3, "0"))
+    thousandths = int(found[1]) * 1000 + int(found[2].ljust(3, "0"))
+    # What is shown in pounds has one decimal: it tells the weight to 23 g.
+    return thousandths if found[3] == "kg" else round(thousandths * _POUND_G / 1000)
