@@ -2,10 +2,11 @@
 
 A command with a verb that is not known, or with arguments that are refused, is still a
 command: the device answers it with a receipt. So `Command.parse` leaves the arguments
-alone, and `Command.order` reads them: `Claim`, `People`, `Settings`, `Erase`, `Release`. Pure.
+alone, and `Command.order` reads them: `Claim`, `People`, `Settings`,
+`Erase`, `Release`, `Trust`. Pure.
 """
 
-from protocol import fields, message_types, reading, settings
+from protocol import fields, message_types, reading, settings, trust
 from protocol.errors import MessageError
 from protocol.frame import MAX_HANDLE, MAX_VERB
 
@@ -115,7 +116,7 @@ class Release:
 
 if TYPE_CHECKING:
     # What a verb orders.
-    Order = Claim | People | Settings | Erase | Release
+    Order = Claim | People | Settings | Erase | Release | trust.Trust
 
 
 class Command(fields.Payload):
@@ -160,7 +161,8 @@ class Command(fields.Payload):
     def order(self) -> "Order | None":
         """Return what is ordered; None for a verb that this version does not know.
 
-        Raises `MessageError` when the verb is known and its arguments are not acceptable.
+        Raises `MessageError` or `CurveError` when the verb is known and its arguments are not
+        acceptable.
         """
         read = _ORDERS.get(self.verb)
         return None if read is None else read(self.arguments)
@@ -198,6 +200,7 @@ _ORDERS: "dict[int, Callable[[list[object]], Order]]" = {
     VERB_SETTINGS: _settings,
     VERB_ERASE: _erase,
     VERB_RELEASE: _release,
+    VERB_TRUST: trust.parse,
 }
 
 

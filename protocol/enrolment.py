@@ -6,20 +6,23 @@ ephemeral key and the sealed `Answer`. Pure: keys and certificates are made else
 
 from protocol import cbor, fields, mac, message_types, p256
 from protocol.frame import MAX_LABEL_SIZE
+from protocol.trust import MAX_HOST_SIZE
 
 CHALLENGE_SIZE = 16
 MAC_KEY_SIZE = 32
 FIRST_GENERATION = 1
 SERVER_NAME = "broker.tare.internal"
 MAX_CERTIFICATE_SIZE = 1500
-MAX_HOST_SIZE = 253  # RFC 1035: the longest name that can be resolved
 _PURPOSE = "tare/1/mac-key"
 
 
-def mac_key(shared_x: bytes, challenge: bytes, kid: bytes, generation: int) -> bytes:
-    """Return the device's MAC key, 32 bytes, from the x coordinate of the ECDH point."""
+def mac_key(shared_x: bytes, salt: bytes, kid: bytes, generation: int) -> bytes:
+    """Return the device's MAC key, 32 bytes, from the x coordinate of the ECDH point.
+
+    `salt`: the challenge of the enrolment; for a later generation the key before (SPEC 6.7).
+    """
     info = cbor.encode([_PURPOSE, kid, generation])
-    return mac.hkdf_sha256(shared_x, challenge, info, MAC_KEY_SIZE)
+    return mac.hkdf_sha256(shared_x, salt, info, MAC_KEY_SIZE)
 
 
 class Request(fields.Payload):

@@ -6,7 +6,7 @@ must produce the same bytes.
 
 import json
 
-from protocol import answer, command, enrolment, frame, mac, p256, reading
+from protocol import answer, command, enrolment, frame, mac, p256, reading, trust
 from protocol.errors import ProtocolError
 from protocol.signer import PortableSigner
 from tools.mp_support import shared_folder
@@ -161,6 +161,9 @@ def samples() -> "list[Any]":
         order(command.VERB_ERASE, command.Erase(3).arguments()),
         order(command.VERB_ERASE, command.Erase().arguments()),
         order(command.VERB_RELEASE, command.Release().arguments()),
+        order(command.VERB_TRUST, trust.certificate(b"\x30" * 900).arguments()),
+        order(command.VERB_TRUST, trust.mac_key(2, p256.public_key(private_key(3))).arguments()),
+        order(command.VERB_TRUST, trust.address("broker", 8_883, "name").arguments()),
         order(4_000, [1, "x", None, [b"y"]]),
         enrol_request(),
         enrol_answer(),

@@ -24,6 +24,7 @@ from protocol import (
     message_types,
     p256,
     reading,
+    trust,
 )
 from protocol.errors import ProtocolError
 from protocol.tests import cddl, support
@@ -218,6 +219,11 @@ def test_ends_of_each_range_are_those_of_the_code(
         ("claim", command.Claim(1, [])),
         ("renewal", command.People([command.Person(1, 8, 300_000)])),
         ("settings", command.Settings([(1, 2), (2, 15)])),
+        ("trust", trust.certificate(b"\x30" * 900)),
+        ("new-authority", trust.authority(b"\x30")),
+        ("new-command-key", trust.command_key(_KEY)),
+        ("new-mac-key", trust.mac_key(0xFFFF, _KEY)),
+        ("new-address", trust.address("x" * 253, 65_535, "y")),
         ("erase", command.Erase(0)),
         ("erase", command.Erase()),
         ("release", command.Release()),

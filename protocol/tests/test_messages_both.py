@@ -10,6 +10,7 @@ from protocol import (
     message_types,
     p256,
     settings,
+    trust,
 )
 from protocol.errors import CborError, CurveError, MessageError, ProtocolError
 from protocol.tests import support
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _TOO_LARGE = 1 << 63
 _LATE = fields.MAX_TIME + 1
+_KEY = p256.public_key(support.private_key(3))
 
 
 def test_every_message_comes_back_from_bytes_and_from_a_decoded_item() -> None:
@@ -294,6 +296,25 @@ def test_known_verbs_with_other_arguments_are_commands_without_an_order() -> Non
         (command.VERB_SETTINGS, [[[3, 1]]]),
         (command.VERB_SETTINGS, [[[1, 1], [200, 1]]]),
         (command.VERB_SETTINGS, [[[1, 1, 1]]]),
+        (command.VERB_TRUST, []),
+        (command.VERB_TRUST, [1]),
+        (command.VERB_TRUST, [0, b"x"]),
+        (command.VERB_TRUST, [6, b"x"]),
+        (command.VERB_TRUST, [True, b"x"]),
+        (command.VERB_TRUST, [1, b""]),
+        (command.VERB_TRUST, [2, bytes(901)]),
+        (command.VERB_TRUST, [1, b"x", b"y"]),
+        (command.VERB_TRUST, [3, bytes(63) + b"\x01"]),
+        (command.VERB_TRUST, [3, bytes(64)]),
+        (command.VERB_TRUST, [4, 0, _KEY]),
+        (command.VERB_TRUST, [4, 65_536, _KEY]),
+        (command.VERB_TRUST, [4, 2]),
+        (command.VERB_TRUST, [4, 2, bytes(64)]),
+        (command.VERB_TRUST, [5, "host", "name"]),
+        (command.VERB_TRUST, [5, ["host", 0], "name"]),
+        (command.VERB_TRUST, [5, ["", 1], "name"]),
+        (command.VERB_TRUST, [5, ["host", 1], ""]),
+        (command.VERB_TRUST, [5, ["host", 1]]),
         (command.VERB_ERASE, [None]),
         (command.VERB_ERASE, [-1]),
         (command.VERB_ERASE, [65_536]),
@@ -302,8 +323,8 @@ def test_known_verbs_with_other_arguments_are_commands_without_an_order() -> Non
     )
     for verb, arguments in wrong:
         received = command.Command.parse(support.order(verb, arguments).encode())
-        refusal(MessageError, received.order)
-    for verb in (command.VERB_TRUST, command.VERB_UPDATE, 4_000):
+        refusal(ProtocolError, received.order)
+    for verb in (command.VERB_UPDATE, 4_000):
         assert support.order(verb, [1, "x"]).order() is None
 
 
@@ -326,6 +347,16 @@ def test_orders_carry_their_arguments() -> None:
         erase = support.order(command.VERB_ERASE, command.Erase(handle).arguments()).order()
         assert isinstance(erase, command.Erase)
         assert erase.handle == handle
+    for renewal in (
+        trust.certificate(b"der"),
+        trust.authority(b"der"),
+        trust.command_key(_KEY),
+        trust.mac_key(65_535, _KEY),
+        trust.address("host", 1, "name"),
+    ):
+        renewed_trust = support.order(command.VERB_TRUST, renewal.arguments()).order()
+        assert isinstance(renewed_trust, trust.Trust)
+        assert renewed_trust.arguments() == renewal.arguments()
     release = support.order(command.VERB_RELEASE, command.Release().arguments()).order()
     assert isinstance(release, command.Release)
 
