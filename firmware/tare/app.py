@@ -8,7 +8,7 @@ import asyncio
 
 from protocol import claim_code, frame, reading
 from protocol.errors import ProtocolError
-from tare import boot_guard, calibration, clock, people, scale, version
+from tare import boot_guard, calibration, clock, people, scale, trust, version
 from tare import console as console_rules
 from tare import flash as flash_map
 from tare.clock import Clock
@@ -35,6 +35,7 @@ from tare.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from protocol.trust import Trust
     from tare.board import Board
 
 _BUFFER = 4096
@@ -75,7 +76,7 @@ class App:
         folder = Folder(board.flash, flash_map.SETTINGS_FIRST, flash_map.SETTINGS_COUNT)
         self.settings = Settings(folder, self.console.log, board.awake_ms // 1000)
         self.settings.add_verbs(self.console)
-        self.commands = Commands(self.state, self.journal, self.settings)
+        self.commands = Commands(self.state, self.journal, self.settings, self._renew)
         self._calibration = calibration.load(
             TwoCopies(board.flash, flash_map.CALIBRATION), board.calibration
         )
@@ -123,6 +124,11 @@ class App:
         boot.save()
         board.retain(running.retain())
         return running
+
+    def _renew(self, order: "Trust") -> tuple[int, bytes]:
+        if self.identity is None:  # a command of an identity that is no more
+            return frame.OUTCOME_FAILED, b""
+        return trust.renew(self.identity, order, self._board.random)
 
     def _finish_command(self) -> None:
         """It must not stop the start: what cannot be finished now is tried at each welcome."""

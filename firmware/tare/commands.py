@@ -8,7 +8,7 @@ signature and that this connection was welcomed.
 from protocol import command as orders
 from protocol import frame
 from protocol.command import Claim, Command, Erase, People, Person
-from protocol.errors import MessageError
+from protocol.errors import ProtocolError
 from tare.errors import JournalFullError, StorageError
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from protocol.trust import Trust
     from tare.journal import Journal
     from tare.settings import Settings
     from tare.state import State
@@ -24,18 +25,29 @@ if TYPE_CHECKING:
 class Commands:
     """Carries out commands on a state, a journal and settings."""
 
-    def __init__(self, state: "State", journal: "Journal", settings: "Settings") -> None:
+    def __init__(
+        self,
+        state: "State",
+        journal: "Journal",
+        settings: "Settings",
+        renew: "Callable[[Trust], tuple[int, bytes]] | None",
+    ) -> None:
+        """`renew` does what the verb trust orders, and returns the outcome and what to give back;
+        None for a device that does not know this verb.
+        """
         self._state = state
         self._journal = journal
         self._settings = settings
-        # Each takes the order of its verb and returns the outcome.
-        self._acts: dict[int, Callable[[Any], int]] = {
+        # Each takes the order of its verb and returns the outcome, or that and what to give back.
+        self._acts: dict[int, Callable[[Any], int | tuple[int, bytes]]] = {
             orders.VERB_CLAIM: self._claim,
             orders.VERB_PEOPLE: self._people,
             orders.VERB_SETTINGS: self._change,
             orders.VERB_ERASE: self._erase,
             orders.VERB_RELEASE: self._release,
         }
+        if renew is not None:
+            self._acts[orders.VERB_TRUST] = renew
 
     def obey(self, command: Command, now_s: int) -> bool:
         """Store and carry out an authentic command; False when it is old or expired.
@@ -57,24 +69,32 @@ class Commands:
         if self._state.pending is None:
             return True
         command = Command.parse(self._state.pending)
-        outcome = self._act(command)
+        receipt: list[object] = [command.counter, command.verb]
+        receipt.extend(self._act(command))
         # While the command is still stored, so that a cut between the two copies is made good.
         self._state.save_without_trace()
         try:
-            self._journal.append_receipt([command.counter, command.verb, outcome])
+            self._journal.append_receipt(receipt)
         except JournalFullError:
             return False
         self._state.pending = None
         self._state.save()
         return True
 
-    def _act(self, command: Command) -> int:
+    def _act(self, command: Command) -> list[object]:
+        """Return the outcome and, where the verb gives something back, that."""
         try:
             order = command.order()
-        except MessageError:
-            return frame.OUTCOME_ARGUMENTS_REFUSED
+        except ProtocolError:
+            return [frame.OUTCOME_ARGUMENTS_REFUSED]
         act = self._acts.get(command.verb)
-        return frame.OUTCOME_UNKNOWN_VERB if act is None else act(order)
+        if act is None:
+            return [frame.OUTCOME_UNKNOWN_VERB]
+        done = act(order)
+        if isinstance(done, int):
+            return [done]
+        outcome, detail = done
+        return [outcome, detail] if detail else [outcome]
 
     def _claim(self, order: Claim) -> int:
         if self._state.claim_epoch not in {0, order.epoch}:

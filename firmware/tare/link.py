@@ -171,6 +171,7 @@ class Link:
         identity = device.identity
         try:
             # The name is resolved anew each time: a broker may move.
+            identity.connecting()
             opening = self._board.open_stream(identity)
             limit_ms = min(_CONNECT_MS, self._awake_left_ms() + _GRACE_MS)
             return await asyncio.wait_for_ms(opening, limit_ms)

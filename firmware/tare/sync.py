@@ -176,23 +176,27 @@ class Conversation:
     def _answer(self, data: bytes, now_ms: int) -> str:
         identity = self._device.identity
         message = envelope.parse_mac0(data)
-        if envelope.generation_of(message) != identity.generation:
+        generation = envelope.generation_of(message)
+        key = identity.mac_key_of(generation)
+        if key is None:
             raise CoseError("mac-generation")
         item = cbor.decode(message.payload)
         kind = message_types.type_of(item, message_types.ANSWERS)
-        envelope.verify_mac0(message, kind, identity.kid, identity.mac_key)
+        envelope.verify_mac0(message, kind, identity.kid, key)
         parsed = answer.parse(item)
         if isinstance(parsed, answer.Welcome):
-            return self._welcome(parsed, now_ms)
+            return self._welcome(parsed, generation, now_ms)
         return self._ack(parsed)
 
-    def _welcome(self, welcome: answer.Welcome, now_ms: int) -> str:
+    def _welcome(self, welcome: answer.Welcome, generation: int, now_ms: int) -> str:
         device = self._device
         if self.welcomed or welcome.nonce != self._nonce or now_ms - self._hello_ms > _WELCOME_MS:
             return IGNORED
         if not device.clock.learn(welcome.time_s, self._hello_ms, now_ms):
             self._log("ignored a welcome: time before this firmware")
             return IGNORED
+        # Before a stored command is finished: what that puts on trial this welcome does not prove.
+        device.identity.welcomed(generation)
         if not device.journal.trim(welcome.settled):
             self._log("the cloud knows later records: flash was restored, sequence goes on there")
         clock_rules.date_readings(device.journal, device.clock, device.boot.last_known_s)

@@ -98,7 +98,7 @@ class _Commands(Commands):
     """Notes what is obeyed."""
 
     def __init__(self, state, journal, world):
-        super().__init__(state, journal, Settings(MemoryFolder(), _ignore))
+        super().__init__(state, journal, Settings(MemoryFolder(), _ignore), None)
         self._world = world
 
     def obey(self, command, now_s):

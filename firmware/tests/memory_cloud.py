@@ -20,6 +20,16 @@ class Identity:
         self.kid = self.signer.kid
         self.device_id = topics.device_id(self.kid)
 
+    def mac_key_of(self, generation):
+        """One key, one generation."""
+        return self.mac_key if generation == self.generation else None
+
+    def connecting(self):
+        """Nothing is on trial."""
+
+    def welcomed(self, generation):
+        """Nothing is on trial."""
+
 
 class Cloud:
     """Stores what a device sends, by sequence; `settled` is its cursor."""

@@ -45,7 +45,7 @@ class _Parts:
         self.boot = BootState(flash)
         folder = Folder(flash, _SETTINGS_FIRST, _SETTINGS_COUNT)
         self.settings = Settings(folder, _ignore)
-        self.commands = commands(self.state, self.journal, self.settings)
+        self.commands = commands(self.state, self.journal, self.settings, None)
 
 
 class DeviceLife:

@@ -32,6 +32,7 @@ MINIMUM = {
     "everything": 18_700,
     "boots": 9_500,
     "crowded": 24_800,
+    "trust": 17_000,
     # These depend on the release of littlefs.
     "settings": 50_000,
     "files": 40_000,

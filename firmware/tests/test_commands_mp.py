@@ -27,7 +27,7 @@ class _Device:
         self.journal = Journal(flash, _FIRST, _COUNT)
         self.folder = MemoryFolder()
         self.settings = Settings(self.folder, print)
-        self.commands = Commands(self.state, self.journal, self.settings)
+        self.commands = Commands(self.state, self.journal, self.settings, None)
 
 
 def _command(counter, verb, arguments, expires_s=_NOW + 60):
@@ -83,7 +83,7 @@ def test_what_cannot_be_done_is_answered():
     device = _claimed(Memory(_SIZE))
     for counter, verb, arguments, outcome in [
         (2, 99, [], frame.OUTCOME_UNKNOWN_VERB),
-        (3, 6, [b"x"], frame.OUTCOME_UNKNOWN_VERB),
+        (3, 6, [4, 2, bytes(64)], frame.OUTCOME_ARGUMENTS_REFUSED),
         (4, 1, [8, []], frame.OUTCOME_ARGUMENTS_REFUSED),
         (5, 2, [[[1, 1, -1]]], frame.OUTCOME_ARGUMENTS_REFUSED),
         (6, 4, [None], frame.OUTCOME_ARGUMENTS_REFUSED),

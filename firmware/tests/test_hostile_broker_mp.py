@@ -97,9 +97,9 @@ async def test_a_device_that_checks_no_seal_of_commands_is_caught():
 async def test_a_device_that_believes_any_welcome_is_caught():
     right = sync.Conversation._welcome
 
-    def careless(self, welcome, now_ms):
+    def careless(self, welcome, generation, now_ms):
         self._nonce = welcome.nonce
-        return right(self, welcome, now_ms)
+        return right(self, welcome, generation, now_ms)
 
     assert await _is_caught(sync.Conversation, "_welcome", careless)
 

@@ -2,6 +2,8 @@
 
 import os
 
+from certificates import certificate_for
+
 from protocol import enrolment, envelope, message_types, p256, topics
 from protocol.signer import PortableSigner
 from sim.nor import TEARS, Memory, Nor, PowerCutError
@@ -14,31 +16,6 @@ TIMEOUT_S = 200
 _CHALLENGE = b"c" * 16
 _EPHEMERAL = b"\x31" * 32
 _COMMAND_KEY = p256.public_key(b"\x32" * 32)
-_ALGORITHM = b"\x30\x13\x06\x07*\x86H\xce=\x02\x01\x06\x08*\x86H\xce=\x03\x01\x07"
-
-
-def _der(tag, *parts):
-    content = b"".join(parts)
-    if len(content) < 128:
-        return bytes((tag, len(content))) + content
-    return bytes((tag, 0x82)) + len(content).to_bytes(2, "big") + content
-
-
-def _certificate(public, name, names=1):
-    """The shape of a certificate; who signed it is for TLS to judge."""
-    attribute = _der(0x30, b"\x06\x03\x55\x04\x03", _der(0x0C, name.encode()))
-    subject = _der(0x30, *[_der(0x31, attribute)] * names)
-    key = _der(0x30, _ALGORITHM, _der(0x03, b"\x00\x04" + public))
-    fields = [
-        _der(0xA0, b"\x02\x01\x02"),
-        b"\x02\x01\x05",
-        _der(0x30, b""),
-        subject,
-        _der(0x30, b""),
-        subject,
-        key,
-    ]
-    return _der(0x30, _der(0x30, *fields), _der(0x30, b""), _der(0x03, b"\x00s"))
 
 
 class _Host:
@@ -61,7 +38,7 @@ class _Host:
         answer = enrolment.Answer(
             challenge=challenge or self.request.challenge,
             device_certificate=certificate
-            or _certificate(self.request.tls_key, topics.device_id(self.kid)),
+            or certificate_for(self.request.tls_key, topics.device_id(self.kid)),
             ca_certificate=b"ca",
             command_key=_COMMAND_KEY,
             host="127.0.0.1",
@@ -136,10 +113,10 @@ def test_wrong_answers_are_refused_and_nothing_is_kept():
         host.reply(key=b"k" * 32),
         host.reply(generation=2),
         host.reply(challenge=b"x" * 16),
-        host.reply(certificate=_certificate(host.request.identity_key, name)),
-        host.reply(certificate=_certificate(host.request.tls_key, "0" * 16)),
-        host.reply(certificate=_certificate(host.request.tls_key, name, names=2)),
-        host.reply(certificate=_certificate(host.request.tls_key, name)[:-1]),
+        host.reply(certificate=certificate_for(host.request.identity_key, name)),
+        host.reply(certificate=certificate_for(host.request.tls_key, "0" * 16)),
+        host.reply(certificate=certificate_for(host.request.tls_key, name, names=2)),
+        host.reply(certificate=certificate_for(host.request.tls_key, name)[:-1]),
         host.reply(certificate=b"\x30\x03abc"),
     ]
     for reply in replies:
@@ -180,7 +157,7 @@ def test_a_power_cut_leaves_an_identity_or_none():
 
 
 def test_certificates_of_other_shapes_are_refused_without_a_crash():
-    good = _certificate(b"p" * 64, "0123456789abcdef")
+    good = certificate_for(b"p" * 64, "0123456789abcdef")
     assert der.certificate_key_and_name(good) == (b"p" * 64, "0123456789abcdef")
     for size in range(len(good)):
         _refuses(lambda size=size: der.certificate_key_and_name(good[:size]))

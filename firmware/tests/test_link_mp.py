@@ -108,7 +108,7 @@ class _Bench:
             state=state,
             boot=boot,
             clock=Clock(1, time.ticks_ms()),
-            commands=Commands(state, self.journal, Settings(MemoryFolder(), print)),
+            commands=Commands(state, self.journal, Settings(MemoryFolder(), print), None),
         )
 
     def _alive(self, within_ms):

@@ -40,7 +40,7 @@ class _Bench:
             state=state,
             boot=boot,
             clock=Clock(2, 0),
-            commands=Commands(state, self.journal, Settings(MemoryFolder(), print)),
+            commands=Commands(state, self.journal, Settings(MemoryFolder(), print), None),
         )
         self.log = []
         self.now_ms = 100_000

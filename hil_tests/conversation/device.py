@@ -49,6 +49,13 @@ class Identity:
     generation = 1
     command_key = COMMAND_SIGNER.public_key
 
+    def mac_key_of(self, generation: int) -> bytes | None:
+        """Return the one key that there is."""
+        return self.mac_key if generation == self.generation else None
+
+    def welcomed(self, generation: int) -> None:
+        """Nothing is on trial."""
+
     def __deepcopy__(self, memo: object) -> Identity:
         return self
 
@@ -221,7 +228,7 @@ class Device:
         self.boot_state = cores.state.BootState(self.flash)
         self.clock = cores.clock.Clock(1, 0)
         settings = cores.settings.Settings(cores.memory_folder.MemoryFolder(), str)
-        self.commands = cores.commands.Commands(self.state, self.journal, settings)
+        self.commands = cores.commands.Commands(self.state, self.journal, settings, None)
 
     def _parts(self) -> Any:
         return cores.sync.Device(

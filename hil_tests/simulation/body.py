@@ -122,7 +122,7 @@ class Body:
         self.boot_state = cores.state.BootState(flash)
         self.clock = self._count_start(reason)
         settings = cores.settings.Settings(cores.memory_folder.MemoryFolder(), str)
-        self.commands = variant.commands(self.state, self.journal, settings)
+        self.commands = variant.commands(self.state, self.journal, settings, None)
         pending = self.state.pending
         self.commands.finish()
         if pending is not None:

@@ -41,7 +41,7 @@ def steal(flash: Path) -> Stolen:
     if not whole:
         raise DemoError(f"{flash.name} holds no identity")
     _, item = max(whole, key=lambda copy: copy[0])
-    private, tls_private, mac_key, _, certificate, ca, _, host, port, server_name = item
+    private, tls_private, mac_key, _, certificate, ca, _, host, port, server_name = item[:10]
     kid = cose.key_id(p256.public_key(private))
     return Stolen(
         topics.device_id(kid), tls_private, mac_key, certificate, ca, host, port, server_name
