@@ -189,6 +189,43 @@ def orders(
     out.print(table)
 
 
+@app.command()
+def renew(
+    device: DeviceArgument,
+    *,
+    mac_key: Annotated[
+        bool, typer.Option("--mac-key", help="The key that our answers are sealed with.")
+    ] = False,
+    certificate: Annotated[
+        bool, typer.Option("--certificate", help="Its certificate for the broker.")
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", metavar="HOST:PORT", help="Where it finds the broker; tried three times."
+        ),
+    ] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a device a new key, certificate or broker address, without a cable.
+
+    Whoever runs the server may do so. It counts once the device was heard.
+    """
+    asked = {"mac-key": mac_key, "certificate": certificate, "address": address is not None}
+    parts = [part for part, wanted in asked.items() if wanted]
+    if not parts:
+        raise UsageError("say what to renew: --mac-key, --certificate or --address HOST:PORT")
+    with connect(data) as client:
+        for part in parts:
+            arguments = {"device": device, "part": part, "address": address or "-"}
+            client.ask("device.renew", arguments)
+    if as_json:
+        out.print_json(data={"device": device, "parts": parts})
+    else:
+        out.print(f"Ordered: {', '.join(parts)}. It counts once device {device} is heard.")
+
+
 @app.command("list")
 def list_(*, data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the devices that are enrolled here."""

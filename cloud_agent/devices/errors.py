@@ -35,6 +35,12 @@ class ClaimError(RefusedError):
     kind = "claim"
 
 
+class RenewalError(RefusedError):
+    """A renewal that cannot be ordered now."""
+
+    kind = "renewal"
+
+
 class UnknownDeviceError(NotFoundError):
     """No device of this id here."""
 

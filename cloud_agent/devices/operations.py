@@ -5,13 +5,14 @@ for the control socket. JSON in, JSON out; bytes travel as hex.
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 from cloud_agent.accounts import accounts
 from cloud_agent.accounts.accounts import Account
 from cloud_agent.arguments import Arguments, octets, text
 from cloud_agent.broker.settings import Endpoint, settle_endpoint
 from cloud_agent.control import Operation
-from cloud_agent.devices import orders
+from cloud_agent.devices import orders, trust
 from cloud_agent.devices.claims import Claims
 from cloud_agent.devices.directory import list_devices
 from cloud_agent.devices.enrolment import Enrolment
@@ -51,6 +52,7 @@ class DeviceOperations:
             "device.release": self._release,
             "device.set": self._set,
             "device.orders": self._orders,
+            "device.renew": self._renew,
             "device.list": self._list,
         }
 
@@ -90,23 +92,52 @@ class DeviceOperations:
         device = text(arguments, "device")
         return {"orders": await asyncio.to_thread(orders.list_orders, service, account, device)}
 
+    async def _renew(self, service: Service, arguments: Arguments) -> Arguments:
+        device, part = text(arguments, "device"), text(arguments, "part")
+        if part == "mac-key":
+            await trust.renew_mac_key(service, device)
+        elif part == "certificate":
+            await trust.renew_certificate(service, await self._open_authority(), device)
+        elif part == "address":
+            host, port = _address(text(arguments, "address"))
+            await trust.move(service, device, host, port)
+        else:
+            raise UsageError("part is one of mac-key, certificate, address")
+        return {"device": device, "part": part}
+
     async def _list(self, service: Service, _arguments: Arguments) -> Arguments:
         return {"devices": await asyncio.to_thread(list_devices, service.database)}
 
     async def _open_enrolment(self) -> Enrolment:
         if self._enrolment is None:
             folder = self._service.folder
-            if self._authority is None:
-                self._authority = await asyncio.to_thread(Authority.open, folder.ca)
+            authority = await self._open_authority()
             if self._endpoint is None:
                 self._endpoint = await asyncio.to_thread(settle_endpoint, folder.broker)
-            self._enrolment = Enrolment(self._service, self._authority, self._endpoint)
+            self._enrolment = Enrolment(self._service, authority, self._endpoint)
         return self._enrolment
+
+    async def _open_authority(self) -> Authority:
+        if self._authority is None:
+            self._authority = await asyncio.to_thread(Authority.open, self._service.folder.ca)
+        return self._authority
 
 
 def operations(service: Service) -> dict[str, Operation]:
     """For a command that found no server and opened the files itself."""
     return DeviceOperations(service).table()
+
+
+def _address(given: str) -> tuple[str, int]:
+    """`host:port`, an IPv6 address in brackets; UsageError for anything else."""
+    parts = urlsplit(f"//{given}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"{given} is no address: the port is 1 to 65535") from error
+    if not host or not port or f"//{parts.netloc}" != f"//{given}" or parts.username is not None:
+        raise UsageError(f"{given} is no address: it is HOST:PORT")
+    return host, port
 
 
 async def _account(service: Service, arguments: Arguments) -> Account:

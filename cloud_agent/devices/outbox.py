@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from cloud_agent.devices.signing import CommandSigner
 from cloud_agent.storage import schema
-from protocol import cbor, command, envelope, frame, message_types, topics
+from protocol import cbor, command, envelope, frame, message_types, topics, trust
 
 _table = schema.command_outbox
 _rendered = schema.command_rendered
@@ -24,7 +24,14 @@ _COUNTERS_A_SECOND = 1024
 
 _DONE = (frame.OUTCOME_DONE, frame.OUTCOME_DONE_ALREADY)
 
-Order = command.Claim | command.People | command.Settings | command.Erase | command.Release
+Order = (
+    command.Claim
+    | command.People
+    | command.Settings
+    | command.Erase
+    | command.Release
+    | trust.Trust
+)
 
 #: Orders that mean nothing once the claim is over under which they were given.
 OF_A_CLAIM = (command.VERB_CLAIM, command.VERB_PEOPLE, command.VERB_SETTINGS)
@@ -37,6 +44,7 @@ class Settled:
     number: int
     verb: int
     done: bool
+    detail: bytes  # what the verb gave back (SPEC 4.5)
 
 
 def place(
@@ -134,7 +142,7 @@ def settle(
                 receipt_s=now_s,
             )
         )
-        closed.append(Settled(number, receipt.verb, done))
+        closed.append(Settled(number, receipt.verb, done, receipt.detail))
     return closed
 
 

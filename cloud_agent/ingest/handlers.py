@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from cloud_agent.devices import claims, enrolment, outbox
+from cloud_agent.devices import claims, enrolment, outbox, trust
 from cloud_agent.devices.signing import CommandSigner
 from cloud_agent.ingest import records
 from cloud_agent.ingest.judge import (
@@ -127,6 +127,8 @@ class Handlers:
         for order in outbox.settle(connection, device, new, verified.signed, now_s):
             if order.verb == command.VERB_CLAIM and not order.done:
                 claims.end_refused(connection, device, order.number, now_s)
+            elif order.verb == command.VERB_TRUST:
+                trust.settle(connection, self._service.vault, device, order)
         return self._settle(connection, device, judgement)
 
     def _voids(

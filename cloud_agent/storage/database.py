@@ -101,6 +101,8 @@ def _create_or_check(connection: sa.Connection) -> None:
         connection.execute(schema.schema_version.insert().values(version=schema.SCHEMA_VERSION))
         return
     check_version(connection, schema.schema_version, schema.SCHEMA_VERSION)
+    # A table may be added within a version: who does not know it does not miss it.
+    schema.metadata.create_all(connection)
 
 
 def check_version(connection: sa.Connection, table: sa.Table, expected: int) -> None:

@@ -214,6 +214,16 @@ command_rendered: Final = _table(
     rowid=False,
 )
 
+mac_renewal: Final = _table(
+    "mac_renewal",
+    Keep("our half of a key agreement with a device, until its receipt is here"),
+    column("command", INTEGER, ForeignKey("command_outbox.id"), primary_key=True, about=a.COMMAND),
+    column("device", TEXT, ForeignKey("device.id"), about=a.DEVICE),
+    column("generation", INTEGER, about=a.DEVICE),
+    # Wrapped by the key-encryption key.
+    column("private_key", BLOB, about=a.DEVICE_SECRET),
+)
+
 frame: Final = _table(
     "frame",
     Delete("owner"),
