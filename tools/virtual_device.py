@@ -31,14 +31,19 @@ from tools.errors import ToolError
 
 FIRMWARE = ROOT / "firmware"
 _ENTRY = FIRMWARE / "boards" / "unix" / "run.py"
-#: The exit code by which the firmware asks for a reset: the unix build cannot reset itself.
+#: The exit codes by which the firmware asks for a reset, or a deep sleep: the host plays both.
 RESET_CODE = 75
+SLEEP_CODE = 76
 # The firmware's watchdog is the host's alarm clock: it ends a program that does not put it off.
 _WATCHDOG = signal.SIGALRM
 _CHUNK = 4096
 _RECENT_CHUNKS = 256
 _END_TIMEOUT_S = 10
 _BEGIN_TIMEOUT_S = 0.5
+# While it sleeps: how often to look whether the power was cut or time was let pass.
+_SLEEP_POLL_S = 0.05
+# Where in the file of what is retained the firmware says how long to sleep: see its board.
+_SLEEP_MS_AT = slice(16, 24)
 
 
 class VirtualDevice:
@@ -63,6 +68,12 @@ class VirtualDevice:
         self._powered = False
         #: How often the firmware, or its watchdog, reset the device since power on.
         self.resets = 0
+        #: How often it woke from deep sleep.
+        self.wakes = 0
+        #: How much too fast the clock runs that counts in deep sleep, in parts per million.
+        self.clock_ppm = 0
+        self._let_passed_s = 0.0
+        self._asleep = False
 
     @property
     def port(self) -> str:
@@ -73,7 +84,17 @@ class VirtualDevice:
     def running(self) -> bool:
         """Whether the device is powered and its program alive."""
         process = self._process
-        return self._powered and process is not None and process.poll() is None
+        alive = process is not None and process.poll() is None
+        return self._powered and (alive or self._asleep)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it is in deep sleep: only its clock runs, and what wakes it."""
+        return self._asleep
+
+    def let_pass(self, seconds: float) -> None:
+        """While it sleeps: these seconds pass as well, at most until it wakes by itself."""
+        self._let_passed_s += seconds
 
     def recent_output(self) -> str:
         """What the device said last, for failure messages."""
@@ -89,8 +110,9 @@ class VirtualDevice:
         self._release()
         self._lock = flash_file.hold(self._named)
         termios.tcflush(self._master, termios.TCIFLUSH)
+        self._retained.unlink(missing_ok=True)  # of a host that was killed
         self._powered = True
-        self.resets = 0
+        self.resets = self.wakes = 0
         self._process = self._spawn()
         self._relay = threading.Thread(target=self._run, daemon=True, name=f"relay {self.port}")
         self._relay.start()
@@ -168,23 +190,61 @@ class VirtualDevice:
                 self._process.kill()
             relay.join(0.1)
         self._process = self._relay = None
+        # Without power nothing is retained, also when it slept.
+        self._retained.unlink(missing_ok=True)
         self._release()
+
+    @property
+    def _retained(self) -> Path:
+        return self._flash.with_name(self._flash.name + ".retained")
 
     def _run(self) -> None:
         """The relay thread: serves one program after the other while each ends in a reset."""
+        said = b""
         while True:
             process = self._process
             if process is None:
                 return
-            self._serve(process)
-            code = process.wait()
-            bitten = code == -_WATCHDOG
-            if not self._powered or not (bitten or code == RESET_CODE):
+            self._serve(process, said)
+            code, said = process.wait(), b""
+            if code == SLEEP_CODE:
+                slept_ms, said = self._sleep()
+            if not self._powered or code not in {RESET_CODE, SLEEP_CODE, -_WATCHDOG}:
                 return
-            self.resets += 1
-            self._process = self._spawn("--bitten") if bitten else self._spawn()
+            if code == SLEEP_CODE:
+                self.wakes += 1
+                self._process = self._spawn("--slept", str(slept_ms))
+                self._asleep = False
+            else:
+                self.resets += 1
+                bitten = code == -_WATCHDOG
+                self._process = self._spawn("--bitten") if bitten else self._spawn()
 
-    def _serve(self, process: subprocess.Popen[bytes]) -> None:
+    def _sleep(self) -> tuple[int, bytes]:
+        """Deep sleep: only a clock runs. Ends by time, by a byte on the console, or by a power cut.
+
+        Returns the milliseconds that the clock counted, and the bytes that woke it.
+        """
+        sleep_ms = int.from_bytes(self._retained.read_bytes()[_SLEEP_MS_AT], "big")
+        self._let_passed_s = 0.0
+        began_s = time.monotonic()
+        self._asleep = True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._master, selectors.EVENT_READ)
+            while True:
+                woken = selector.select(_SLEEP_POLL_S)
+                passed_s = time.monotonic() - began_s + self._let_passed_s
+                slept_ms = int(passed_s * (1000 + self.clock_ppm / 1000))
+                if not self._powered:
+                    self._asleep = False
+                    return slept_ms, b""
+                if woken:
+                    return slept_ms, os.read(self._master, _CHUNK)
+                if slept_ms >= sleep_ms:
+                    return sleep_ms, b""
+
+    def _serve(self, process: subprocess.Popen[bytes], said: bytes) -> None:
+        """Carries bytes both ways until the program ends; `said` is what woke it."""
         if process.stdin is None or process.stdout is None:
             return
         to_device, from_device = process.stdin.fileno(), process.stdout.fileno()
@@ -192,6 +252,7 @@ class VirtualDevice:
         with process.stdin, process.stdout, selectors.DefaultSelector() as selector:
             selector.register(from_device, selectors.EVENT_READ)
             selector.register(self._master, selectors.EVENT_READ)
+            _write_or_drop(to_device, said)
             while True:
                 for key, _ in selector.select():
                     if key.fd == from_device:

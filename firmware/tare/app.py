@@ -8,16 +8,16 @@ import asyncio
 
 from protocol import claim_code, frame, reading
 from protocol.errors import ProtocolError
-from tare import boot_guard, calibration, clock, people, scale, trust, version
+from tare import boot_guard, calibration, clock, people, retained, scale, trust, version
 from tare import console as console_rules
 from tare import flash as flash_map
 from tare.clock import Clock
 from tare.commands import Commands
 from tare.console import Console
 from tare.display import Display
+from tare.enrol_console import EnrolConsole
 from tare.errors import (
     ConsoleError,
-    EnrolmentError,
     FirmwareError,
     FlashError,
     JournalFullError,
@@ -25,9 +25,11 @@ from tare.errors import (
 )
 from tare.identity import Enrolment, Identity, IdentityStore
 from tare.journal import Journal
-from tare.link import STEP_MS, Link
+from tare.link import ASLEEP, STEP_MS, Link
 from tare.littlefs import Folder
+from tare.retained import Retained
 from tare.settings import Settings
+from tare.sleep import Drowsiness
 from tare.state import BootState, State
 from tare.sync import COMMAND, ClaimWindow, Device
 from tare.two_copies import TwoCopies
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from protocol.trust import Trust
     from tare.board import Board
 
-_BUFFER = 4096
-_DATA_PER_LINE = 256
 _WINDOW_MS = 600_000
 _TICK_MS = 1_000
 # A task that ticks each second is stuck when it has not done so for this long.
@@ -80,18 +80,24 @@ class App:
         self._calibration = calibration.load(
             TwoCopies(board.flash, flash_map.CALIBRATION), board.calibration
         )
-        self._identities = IdentityStore(board.flash, board.make_signer)
-        self._enrolment = Enrolment(self._identities, board.random, board.make_signer)
-        self._buffer = bytearray(_BUFFER)
-        self.identity = self._identities.load()
+        identities = IdentityStore(board.flash, board.make_signer)
+        enrolment = Enrolment(identities, board.random, board.make_signer)
+        EnrolConsole(enrolment, board.model, self._is_enrolled).add_verbs(self.console)
+        self.identity = identities.load()
         self._enrolled = asyncio.Event()
         self.link = Link(board, self.console.log, self._noticed, self._link_alive)
         self.link.awake_ms = self.settings.awake_ms
         self._scale = scale.Scale()
+        if self._woken is not None:
+            # It slept: nobody stepped off a plate that was empty, and nothing is due that was not.
+            self._scale = scale.Scale(self._woken.zero_g)
+            self.link.asleep_ms = self._woken.asleep_ms
+        self._drowsiness = Drowsiness(board.monotonic_ms())
         self._bad_samples = 0
         self._shown_ms = 0
         self._resetting: asyncio.Task[None] | None = None
         self._add_verbs()
+        self._retain()
 
     async def run(self) -> None:
         """Finish what a power cut left, then run the tasks."""
@@ -104,7 +110,8 @@ class App:
             self._finish_command()
         if self.identity is not None:
             self._enrolled.set()
-            self.link.wake()
+            if self._woken is None:
+                self.link.wake()
         self._show_idle()
         tasks = [("console", self._serve_console), ("display", self._tidy), ("link", self._connect)]
         if not boot_guard.is_safe(self.boot):
@@ -115,15 +122,25 @@ class App:
     def _boot(self) -> Clock:
         """Count this start and find out whether the clock ran on (SPEC 9.1)."""
         board, boot = self._board, self.boot
-        now_ms = board.monotonic_ms()
-        running = clock.continued(board.retained(), boot.clock_epoch, now_ms)
-        boot_guard.begin(boot, board.boot_reason())
+        now_ms, reason = board.monotonic_ms(), board.boot_reason()
+        kept = retained.unpack(board.retained())
+        running = None
+        if kept is not None:
+            running = clock.continued(kept.clock, boot.clock_epoch, now_ms)
+        boot_guard.begin(boot, reason)
+        #: What was retained in a planned sleep; None after any other start.
+        self._woken = kept if running and reason == frame.BOOT_DEEP_SLEEP_WAKE else None
         if running is None:
             boot.clock_epoch += 1
             running = Clock(boot.clock_epoch, now_ms)
-        boot.save()
-        board.retain(running.retain())
+        if self._woken is None:
+            # A wake is stored with the next welcome: it happens many times a day.
+            boot.save()
         return running
+
+    def _retain(self) -> None:
+        kept = Retained(self.clock.item(), self._scale.zero_g, self.link.asleep_ms)
+        self._board.retain(kept.pack())
 
     def _renew(self, order: "Trust") -> tuple[int, bytes]:
         if self.identity is None:  # a command of an identity that is no more
@@ -190,14 +207,28 @@ class App:
         while True:
             self.watch.promise("display", _STUCK_MS)
             await asyncio.sleep_ms(_TICK_MS)
-            self._clear_display()
+            idle = self._clear_display()
+            if self._board.can_sleep and not boot_guard.is_safe(self.boot):
+                self._sleep_when_idle(idle=idle)
 
-    def _clear_display(self) -> None:
-        """Go back to idle when the plate is empty and the result was shown long enough."""
+    def _clear_display(self) -> bool:
+        """Go back to idle, and tell so: the plate is empty, the result was shown long enough."""
         shown_ms = self._board.monotonic_ms() - self._shown_ms
         busy = self._scale.state != scale.EMPTY or self._bad_samples >= _BAD_SAMPLES
-        if not busy and shown_ms >= self.settings.shown_ms():
-            self._show_idle()
+        if busy or shown_ms < self.settings.shown_ms():
+            return False
+        self._show_idle()
+        return True
+
+    def _sleep_when_idle(self, *, idle: bool) -> None:
+        now_ms = self._board.monotonic_ms()
+        busy = not idle or self.link.is_awake() or self.link.state != ASLEEP
+        self._drowsiness.look(now_ms, self.console.heard, busy=busy)
+        sleep_ms = self._drowsiness.sleep_ms(now_ms, self.link.due_ms(self.journal.kept))
+        if sleep_ms:
+            self.display.put()
+            self._retain()
+            self.watch.sleep(sleep_ms)
 
     def _weighed(self, event: scale.Event) -> None:
         self._shown_ms = self._board.monotonic_ms()
@@ -266,7 +297,7 @@ class App:
 
     def _noticed(self, what: str) -> None:
         """The cloud said something that counted."""
-        self._board.retain(self.clock.retain())
+        self._retain()
         if what == COMMAND and self.state.claim_epoch and self.link.window is not None:
             self.link.window = None
             self._shown_ms = self._board.monotonic_ms()
@@ -288,12 +319,16 @@ class App:
         else:
             self.display.put("Step on the scale")
 
+    def _is_enrolled(self, identity: Identity) -> None:
+        self.identity = identity
+        self.console.log("enrolled")
+        self._enrolled.set()
+        self._show_idle()
+        self.link.wake()
+
     def _add_verbs(self) -> None:
         for verb, handler in (
             ("about", self._about),
-            ("enrol-begin", self._enrol_begin),
-            ("data", self._data),
-            ("enrol-finish", self._enrol_finish),
             ("button", self._button),
             ("wake", self._wake),
             ("reboot", self._reboot),
@@ -303,6 +338,7 @@ class App:
 
     def _about(self, arguments: list[str]) -> object:
         console_rules.expect(arguments, 0)
+        now_ms = self._board.monotonic_ms()
         return {
             "id": self.identity.device_id if self.identity else None,
             "model": self._board.model,
@@ -310,38 +346,10 @@ class App:
             "enrolled": self.identity is not None,
             "claim_epoch": self.state.claim_epoch,
             "journal": [self.journal.oldest, self.journal.next_sequence],
+            "clock": [self.clock.epoch, self.clock.seconds(now_ms), self.clock.wall(now_ms)],
             "link": self.link.state,
             "safe_mode": boot_guard.words(self.boot.why) if boot_guard.is_safe(self.boot) else None,
         }
-
-    def _enrol_begin(self, arguments: list[str]) -> object:
-        console_rules.expect(arguments, 1)
-        challenge = console_rules.octets(arguments[0], 16, 16)
-        try:
-            request = self._enrolment.begin(challenge, self._board.model, version.FIRMWARE)
-        except EnrolmentError as error:
-            raise ConsoleError("refused", str(error))
-        return {"request": request.hex()}
-
-    def _data(self, arguments: list[str]) -> object:
-        console_rules.expect(arguments, 2)
-        data = console_rules.octets(arguments[1], 1, _DATA_PER_LINE)
-        offset = console_rules.number(arguments[0], 0, _BUFFER - len(data))
-        self._buffer[offset : offset + len(data)] = data
-        return None
-
-    def _enrol_finish(self, arguments: list[str]) -> object:
-        console_rules.expect(arguments, 1)
-        length = console_rules.number(arguments[0], 1, _BUFFER)
-        try:
-            self.identity = self._enrolment.finish(bytes(self._buffer[:length]))
-        except (EnrolmentError, ProtocolError) as error:
-            raise ConsoleError("refused", str(error))
-        self.console.log("enrolled")
-        self._enrolled.set()
-        self._show_idle()
-        self.link.wake()
-        return {"id": self.identity.device_id}
 
     def _button(self, arguments: list[str]) -> object:
         console_rules.expect(arguments, 1)
@@ -373,5 +381,5 @@ class App:
 
     async def _reset_soon(self) -> None:
         await asyncio.sleep_ms(100)
-        self._board.retain(self.clock.retain())
+        self._retain()
         self.watch.reboot()

@@ -24,6 +24,8 @@ class Board:
     """
 
     model = ""
+    #: Whether `deep_sleep` is there, with a clock in it that is right to 50 ppm (SPEC 9.5).
+    can_sleep = False
     awake_ms = 60_000
     flash: "Flash"
     calibration: "Calibration"
@@ -45,7 +47,7 @@ class Board:
         raise NotImplementedError
 
     def retained(self) -> bytes:
-        """Return the memory that survives resets but no power cut; empty when lost."""
+        """Return what resets and deep sleep leave in memory; empty after a power cut."""
         raise NotImplementedError
 
     def retain(self, data: bytes) -> None:
@@ -54,6 +56,14 @@ class Board:
 
     def reset(self) -> None:
         """Start anew; does not return."""
+        raise NotImplementedError
+
+    def deep_sleep(self, sleep_ms: int) -> None:
+        """Turn off for so long, or until a load, the button or the console wakes; does not return.
+
+        The start that follows has the reason BOOT_DEEP_SLEEP_WAKE. Meanwhile `retained` holds and
+        `monotonic_ms` runs.
+        """
         raise NotImplementedError
 
     def feed_watchdog(self) -> None:

@@ -4,18 +4,15 @@ Pure: `now_ms` is always the board's monotonic time, which runs through resets a
 retained memory is valid. The only wall time that is believed is that of a welcome (SPEC 9).
 """
 
-import binascii
-
-from protocol import cbor
-from protocol.errors import CborError
 from tare import version
 from tare.errors import JournalFullError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tare.journal import Journal
 
-_CRC_SIZE = 4
 # Two welcomes may each be wrong by half of the 30 s that a round trip may take (SPEC 7).
 _CLASH_S = 60
 
@@ -47,24 +44,22 @@ class Clock:
         self.zero_s = time_s - self.seconds(middle_ms)
         return True
 
-    def retain(self) -> bytes:
-        """What must survive a reset in the retained memory, with a checksum."""
-        raw = cbor.encode([self.epoch, self._start_ms, self.zero_s])
-        return raw + (binascii.crc32(raw) & 0xFFFFFFFF).to_bytes(_CRC_SIZE, "big")
+    def item(self) -> list[object]:
+        """What must be retained, so that `continued` goes on with it."""
+        return [self.epoch, self._start_ms, self.zero_s]
 
 
-def continued(retained: bytes, epoch: int, now_ms: int) -> Clock | None:
-    """Return the clock that went on through a reset, None when there is any doubt."""
-    raw, checksum = retained[:-_CRC_SIZE], retained[-_CRC_SIZE:]
-    if not raw or binascii.crc32(raw) & 0xFFFFFFFF != int.from_bytes(checksum, "big"):
+def continued(item: "list[Any]", epoch: int, now_ms: int) -> Clock | None:
+    """Return the clock that went on through a reset or sleep, None when there is any doubt.
+
+    `item`: what was retained; `epoch`: the one in flash, of which it must be.
+    """
+    number, start_ms, zero_s = item
+    if number != epoch or not isinstance(start_ms, int) or start_ms > now_ms:
         return None
-    try:
-        item = cbor.decode(raw)
-    except CborError:
+    if zero_s is not None and not isinstance(zero_s, int):
         return None
-    if not isinstance(item, list) or len(item) != 3 or item[0] != epoch or item[1] > now_ms:
-        return None
-    return Clock(item[0], item[1], item[2])
+    return Clock(number, start_ms, zero_s)
 
 
 def date_readings(journal: "Journal", clock: Clock, last_known_s: int) -> None:

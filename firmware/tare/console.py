@@ -54,6 +54,8 @@ class Console:
         self._write = write
         self._verbs: dict[str, Handler] = {"help": self._help, "log": self._last_lines}
         self._log: list[str] = []
+        #: How many requests came.
+        self.heard = 0
 
     def add(self, verb: str, handler: "Handler") -> None:
         """Give a verb its handler."""
@@ -61,6 +63,7 @@ class Console:
 
     def handle(self, line: str) -> None:
         """Answer one request line."""
+        self.heard += 1
         words = line.split()
         number = words[0] if words and _is_number(words[0]) else "0"
         try:

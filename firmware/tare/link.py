@@ -34,7 +34,7 @@ _LAST_BACKOFF_MS = 300_000
 # A device that sleeps with unsent records tries again by itself after this; without any it asks
 # once a day whether there is a command.
 _RETRY_MS = 900_000
-_RETRIES_A_DAY = 96
+_DAY_MS = 86_400_000
 _TICK_MS = 1_000
 # What is under way when the awake time ends may still end well: an ack, the leave-taking.
 _GRACE_MS = 2_000
@@ -62,6 +62,8 @@ class Link:
         #: How long a wake keeps it connected; the application sets it to what was set.
         self.awake_ms: Callable[[], int] = lambda: board.awake_ms
         self.window: ClaimWindow | None = None
+        #: When it was awake last, in monotonic time.
+        self.asleep_ms = board.monotonic_ms()
         self._board = board
         self._log = log
         self._notice = notice
@@ -87,21 +89,29 @@ class Link:
         while True:
             await self._sleep(device)
             await self._be_awake(device)
+            self.asleep_ms = self._board.monotonic_ms()
+
+    def due_ms(self, kept: int) -> int:
+        """When it wakes by itself, in monotonic time; `kept`: how many records wait."""
+        return self.asleep_ms + (_RETRY_MS if kept else _DAY_MS)
 
     async def _sleep(self, device: "Device") -> None:
         self.state = ASLEEP
-        slept = 0
-        while not self._is_awake():
+        while not self.is_awake():
             self._stirred.clear()
             self._alive(_RETRY_MS + STEP_MS)
             try:
-                await asyncio.wait_for_ms(self._stirred.wait(), _RETRY_MS)
+                await asyncio.wait_for_ms(self._stirred.wait(), self._wait_ms(device))
             except asyncio.TimeoutError:
-                slept += 1
-                if device.journal.kept or slept == _RETRIES_A_DAY:
+                if self._board.monotonic_ms() >= self.due_ms(device.journal.kept):
                     self.wake()
 
-    def _is_awake(self) -> bool:
+    def _wait_ms(self, device: "Device") -> int:
+        left_ms = self.due_ms(device.journal.kept) - self._board.monotonic_ms()
+        return min(max(left_ms, 0), _RETRY_MS)
+
+    def is_awake(self) -> bool:
+        """Tell whether somebody or something keeps it awake."""
         return self._awake_left_ms() > 0
 
     def _awake_left_ms(self) -> int:
@@ -118,7 +128,7 @@ class Link:
 
     async def _be_awake(self, device: "Device") -> None:
         failures = 0
-        while self._is_awake():
+        while self.is_awake():
             try:
                 await self._session(device)
             except (FirmwareError, ProtocolError) as error:
@@ -161,9 +171,9 @@ class Link:
         """The steps of a connection have limits of their own, but together they are minutes."""
         while True:
             await asyncio.sleep_ms(_TICK_MS)
-            if not self._is_awake():
+            if not self.is_awake():
                 await asyncio.sleep_ms(_GRACE_MS)
-            if not self._is_awake():
+            if not self.is_awake():
                 client.give_up("the awake time is over")
                 return
 
@@ -185,7 +195,7 @@ class Link:
         topic = topics.up(device.identity.device_id)
         conversation = Conversation(device, self._board.random(_NONCE_SIZE), self._log)
         await client.publish(topic, conversation.hello(self._board.monotonic_ms()))
-        while self._is_awake():
+        while self.is_awake():
             self._alive(STEP_MS)
             self._stirred.clear()
             if client.error is not None:

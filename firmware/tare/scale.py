@@ -72,12 +72,13 @@ class Event:
 class Scale:
     """Feed it one weight (g, over the stored zero) a sample; it returns an `Event` or None.
 
-    `zero_known` says that the zero was checked since the scale woke.
+    `zero_g`: the last zero that was found, because who steps on a sleeping scale would else be
+    taken for the empty plate. `zero_known` says that it was checked since the scale woke.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, zero_g: int = 0) -> None:
         self.state = EMPTY
-        self.zero_g = 0
+        self.zero_g = zero_g if abs(zero_g) <= _ZERO_TOTAL_G else 0
         self.zero_known = False
         self._window: list[int] = []
         self._since_step_on = 0

@@ -86,6 +86,12 @@ class Watch:
             self._store()
         self._board.reset()
 
+    def sleep(self, sleep_ms: int) -> None:
+        """Everybody is done, as planned: the start was good; does not return."""
+        if boot_guard.proved_good(self._boot):
+            self._store()
+        self._board.deep_sleep(sleep_ms)
+
     def _reset(self, text: str) -> None:
         self._log(text)
         self._store()

@@ -282,7 +282,7 @@ def test_a_habit_that_cannot_be_stored_does_not_keep_the_reading_from_being_sent
     bench.app.state.save = broken
     bench.feed(_counts(0, 15) + _counts(73_500, 50))
     assert bench.shown() == ["73.50 kg", "saved"]
-    assert bench.app.link._is_awake()
+    assert bench.app.link.is_awake()
 
 
 async def test_a_command_that_cannot_be_finished_does_not_stop_the_start():

@@ -47,6 +47,7 @@ def test_a_new_device_says_what_it_is(console: Console) -> None:
         "enrolled": False,
         "claim_epoch": 0,
         "journal": [1, 1],
+        "clock": [1, about["clock"][1], None],
         "link": "asleep",
         "safe_mode": None,
     }

@@ -1,7 +1,7 @@
 """The wear table and the bound of a start, as README.md states them: computed here, on NOR rules.
 
-One weigh-in is what tare/app.py and tare/sync.py do for it: a wake (boot state), the reading, the
-learnt weight, a welcome (boot state, date) and the ack that settles it.
+One weigh-in is what tare/app.py and tare/sync.py do for it: a wake, which stores nothing, the
+reading, the learnt weight, a welcome (boot state, date) and the ack that settles it.
 """
 
 from sim.nor import Memory, Nor
@@ -44,8 +44,8 @@ def _weigh(flash, number):
     state, boot = State(flash), BootState(flash)
     journal = Journal(flash, flash_map.JOURNAL_FIRST, _RING)
     boot.counter += 1
+    # The worst for the journal: power was cut meanwhile, and each reading needs a date of its own.
     boot.clock_epoch += 1
-    boot.save()
     time = clock.Clock(boot.clock_epoch, 0)
     grams = 70_000 + number
     sequence = journal.append_reading(1, 1, boot.clock_epoch, [5, 1 | 1 << 4 | 1 << 5, [grams]])

@@ -134,15 +134,23 @@ class Body:
 
     def _count_start(self, reason: int) -> Any:
         boot, now_ms = self.boot_state, self.now_ms()
-        running = cores.clock.continued(self._retained, boot.clock_epoch, now_ms)
+        kept = cores.retained.unpack(self._retained)
+        running = None
+        if kept is not None:
+            running = cores.clock.continued(kept.clock, boot.clock_epoch, now_ms)
         boot.counter += 1
         boot.reason = reason
+        woken = running is not None and reason == frame.BOOT_DEEP_SLEEP_WAKE
         if running is None:
             boot.clock_epoch += 1
             running = cores.clock.Clock(boot.clock_epoch, now_ms)
-        boot.save()
-        self._retained = running.retain()
+        if not woken:
+            boot.save()
+        self._retain(running)
         return running
+
+    def _retain(self, clock: Any) -> None:
+        self._retained = cores.retained.Retained(clock.item(), 0, self.now_ms()).pack()
 
     def _check_after_start(self) -> None:
         self._world.history.booted(self.id, self.journal.next_sequence)

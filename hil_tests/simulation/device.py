@@ -73,7 +73,7 @@ class Device(Body):
 
     def _sleep(self) -> None:
         if self.life.deep_sleep:
-            self._retained = self.clock.retain()
+            self._retain(self.clock)
             self._stop()
             self._start(frame.BOOT_DEEP_SLEEP_WAKE)
         else:
@@ -190,7 +190,7 @@ class Device(Body):
         self._attempt = None
         if outcome == cores.sync.IGNORED:
             return
-        self._retained = self.clock.retain()
+        self._retain(self.clock)
         world, now_ms = self._world, self._timeline.now_ms
         if outcome == cores.sync.WELCOME:
             self._failures = 0

@@ -66,10 +66,10 @@ class _CounterAfterTheAct(cores.commands.Commands):  # type: ignore[misc] # the 
         """As the real one, in the wrong order."""
         if order.counter <= self._state.command_counter or now_s >= order.expires_s:
             return False
-        outcome = self._act(order)
+        done = self._act(order)
         self._state.save_without_trace()
         self._state.command_counter = order.counter
-        self._journal.append_receipt([order.counter, order.verb, outcome])
+        self._journal.append_receipt([order.counter, order.verb, *done])
         self._state.save()
         return True
 

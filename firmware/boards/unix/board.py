@@ -31,20 +31,36 @@ if TYPE_CHECKING:
     from tare.mqtt import Stream
 
 _FLASH_SIZE = 1 << 20
-# The exit code by which the host is asked to start this program again.
+# The exit codes by which the host is asked to start this program again: at once, or after a sleep.
 RESET_CODE = 75
-_TICKS_SIZE = 8
+SLEEP_CODE = 76
+_NUMBER_SIZE = 8
+_NUMBERS = 3
 # SIGALRM ends a process that does not ask for it anew: a watchdog that no Python code can stop.
 _alarm = ffi.open(None).func("I", "alarm", "I")
 
 
 class UnixBoard(Board):
-    """`path` is the flash file; beside it lies for a moment what a reset retains."""
+    """`path` is the flash file; beside it lies what a reset or sleep retains, while it lasts.
+
+    The host plays what stays on in a sleep: the clock, and what wakes. `slept_ms` is what that
+    clock counted, None after any other start.
+    """
 
     model = "virtual-scale"
 
-    def __init__(self, path: str, awake_ms: int, *, fast: bool, watchdog_s: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        awake_ms: int,
+        *,
+        fast: bool,
+        watchdog_s: int,
+        can_sleep: bool = False,
+        slept_ms: int | None = None,
+    ) -> None:
         self.awake_ms = awake_ms
+        self.can_sleep = can_sleep
         self.flash = nor.Nor(nor.File(path, _FLASH_SIZE))
         self.calibration = Calibration(load_cell.ZERO_COUNTS, load_cell.COUNTS_PER_KG)
         self.sensor = SimulatedSensor(self.random, fast=fast)
@@ -54,7 +70,7 @@ class UnixBoard(Board):
         self._uptime_ms = 0
         self._ticks = time.ticks_ms()
         self._reason = frame.BOOT_POWER_ON
-        self._take_retained()
+        self._take_retained(slept_ms)
         self._input = select.poll()
         self._input.register(sys.stdin, select.POLLIN)
 
@@ -82,12 +98,20 @@ class UnixBoard(Board):
 
     def reset(self) -> None:
         """Only an orderly reset retains; a killed process had its power cut."""
+        self._leave_retained(0)
+        sys.exit(RESET_CODE)
+
+    def deep_sleep(self, sleep_ms: int) -> None:
+        self._leave_retained(sleep_ms)
+        sys.exit(SLEEP_CODE)
+
+    def _leave_retained(self, sleep_ms: int) -> None:
+        """Uptime, ticks of the host, how long to sleep (for the host), what the firmware kept."""
         uptime_ms = self.monotonic_ms()
         with open(self._retained_path, "wb") as file:
-            file.write(uptime_ms.to_bytes(_TICKS_SIZE, "big"))
-            file.write(self._ticks.to_bytes(_TICKS_SIZE, "big"))
+            for number in (uptime_ms, self._ticks, sleep_ms):
+                file.write(number.to_bytes(_NUMBER_SIZE, "big"))
             file.write(self._retained)
-        sys.exit(RESET_CODE)
 
     def feed_watchdog(self) -> None:
         _alarm(self._watchdog_s)
@@ -139,18 +163,23 @@ class UnixBoard(Board):
         self.sensor.fail()
         return None
 
-    def _take_retained(self) -> None:
+    def _take_retained(self, slept_ms: int | None) -> None:
         try:
             with open(self._retained_path, "rb") as file:
                 data = file.read()
             os.remove(self._retained_path)
         except OSError:
             return
-        if len(data) < 2 * _TICKS_SIZE:
+        head = _NUMBERS * _NUMBER_SIZE
+        if len(data) < head:
             return
-        self._reason = frame.BOOT_RESET
-        before = int.from_bytes(data[_TICKS_SIZE : 2 * _TICKS_SIZE], "big")
-        # The host's ticks ran on while the program was started again.
-        self._uptime_ms = int.from_bytes(data[:_TICKS_SIZE], "big")
-        self._uptime_ms += time.ticks_diff(self._ticks, before)
-        self._retained = data[2 * _TICKS_SIZE :]
+        self._uptime_ms = int.from_bytes(data[:_NUMBER_SIZE], "big")
+        if slept_ms is None:
+            self._reason = frame.BOOT_RESET
+            # The host's ticks ran on while the program was started again.
+            before = int.from_bytes(data[_NUMBER_SIZE : 2 * _NUMBER_SIZE], "big")
+            self._uptime_ms += time.ticks_diff(self._ticks, before)
+        else:
+            self._reason = frame.BOOT_DEEP_SLEEP_WAKE
+            self._uptime_ms += slept_ms
+        self._retained = data[head:]

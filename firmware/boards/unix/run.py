@@ -2,7 +2,8 @@
 
 Console on standard input and output. --fast takes samples as quickly as they can be computed;
 --trace FILE plays a recorded step-on after the start; --watchdog SECONDS is how long it may hang;
---bitten says that the watchdog ended the run before.
+--bitten says that the watchdog ended the run before. --deep-sleep: when idle, end with code 76 to
+be started again with --slept MILLISECONDS.
 """
 
 import asyncio
@@ -21,9 +22,10 @@ from tare.link import AWAKE_MS  # noqa: E402
 
 _USAGE = (
     "usage: run.py --flash FILE [--fast] [--awake SECONDS] [--trace FILE]"
-    " [--watchdog SECONDS] [--bitten]\n"
+    " [--watchdog SECONDS] [--bitten] [--deep-sleep] [--slept MILLISECONDS]\n"
 )
-_SECONDS = ("--awake", "--watchdog")
+_NUMBERS = ("--awake", "--watchdog", "--slept")
+_NOT_SLEPT = ""
 
 
 def main(arguments: list[str]) -> int:
@@ -33,8 +35,9 @@ def main(arguments: list[str]) -> int:
         "--awake": str(AWAKE_MS // 1000),
         "--trace": "",
         "--watchdog": str(WATCHDOG_MS // 1000),
+        "--slept": _NOT_SLEPT,
     }
-    flags = {"--fast": False, "--bitten": False}
+    flags = {"--fast": False, "--bitten": False, "--deep-sleep": False}
     while arguments:
         option = arguments.pop(0)
         if option in flags:
@@ -44,7 +47,7 @@ def main(arguments: list[str]) -> int:
         else:
             sys.stderr.write(_USAGE)
             return 2
-    if not options["--flash"] or not all(options[each].isdigit() for each in _SECONDS):
+    if not options["--flash"] or not all((options[each] or "0").isdigit() for each in _NUMBERS):
         sys.stderr.write(_USAGE)
         return 2
     board = UnixBoard(
@@ -52,6 +55,8 @@ def main(arguments: list[str]) -> int:
         int(options["--awake"]) * 1000,
         fast=flags["--fast"],
         watchdog_s=int(options["--watchdog"]),
+        can_sleep=flags["--deep-sleep"],
+        slept_ms=int(options["--slept"]) if options["--slept"] else None,
     )
     if flags["--bitten"]:
         board.bitten()

@@ -65,7 +65,7 @@ class SimulatedSensor:
             await asyncio.sleep_ms(0)
 
     def command(self, arguments: list[str]) -> object:
-        """The console verb: `step-on GRAMS`, `trace PATH`, `stream COUNT`."""
+        """The console verb: `step-on GRAMS`, `trace PATH`, `plate PATH`, `stream COUNT`."""
         if len(self._waiting) >= _MAX_WAITING:
             raise ConsoleError("busy", "too many weigh-ins are waiting")
         expect(arguments, 2)
@@ -76,18 +76,15 @@ class SimulatedSensor:
             self._add(self._stream(number(value, 1, 100_000)))
         elif what == "trace":
             self.play(value)
+        elif what == "plate":
+            self._add(self._cell.counts(grams) for grams in _weights(value))
         else:
-            raise ConsoleError("arguments", "expected step-on, trace or stream")
+            raise ConsoleError("arguments", "expected step-on, trace, plate or stream")
         return None
 
     def play(self, path: str) -> None:
         """Let a trace come: a file with one weight in g a line, 10 a second."""
-        try:
-            with open(path) as file:
-                weights = [int(line) for line in file if line.strip()]
-        except (OSError, ValueError):
-            raise ConsoleError("arguments", "the trace cannot be read")
-        self._add(self._trace(weights))
+        self._add(self._trace(_weights(path)))
 
     def _add(self, samples: "Iterator[int]") -> None:
         self._waiting.append(samples)
@@ -108,3 +105,11 @@ class SimulatedSensor:
     def _below(self, bound: int) -> int:
         """A number below `bound`; bound is small against 2**32, so the bias does not matter."""
         return int.from_bytes(self._random(4), "big") % bound
+
+
+def _weights(path: str) -> list[int]:
+    try:
+        with open(path) as file:
+            return [int(line) for line in file if line.strip()]
+    except (OSError, ValueError):
+        raise ConsoleError("arguments", "the trace cannot be read")
