@@ -11,9 +11,9 @@ from hil_tests.rig.station import Station
 
 
 class MakeStation(Protocol):
-    """Makes and opens a station; see `Cloud` for `together`."""
+    """Makes and opens a station; see `Station` for the rest."""
 
-    def __call__(self, kind: str, *, together: bool = False) -> Station:
+    def __call__(self, kind: str, *, together: bool = False, deep_sleep: bool = False) -> Station:
         """By the kind of broker."""
 
 

@@ -17,6 +17,8 @@ from tools.virtual_device import VirtualDevice
 
 _BOOT_S = 20
 _WEIGH_S = 20
+# Awake for three seconds, then five without anything; a result is shown for five.
+_FALLS_ASLEEP_S = 30
 _SHOWN_WEIGHT = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,2}) ?(kg|lb)\b")
 _POUND_G = 453.59237
 
@@ -62,6 +64,17 @@ class Scale:
     def cut_power(self) -> None:
         """SIGKILL, whatever it does."""
         self._device.kill()
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it is in deep sleep."""
+        return self._device.asleep
+
+    def sleep_through(self, seconds: float, *, ppm: int = 0) -> None:
+        """Let it fall asleep, then let time pass, which its clock counts wrong by `ppm`."""
+        until(lambda: self.asleep, "the scale falls asleep", timeout_s=_FALLS_ASLEEP_S)
+        self._device.clock_ppm = ppm
+        self._device.let_pass(seconds)
 
     def close(self) -> None:
         """Off for good."""

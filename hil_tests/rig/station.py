@@ -13,6 +13,9 @@ from hil_tests.rig.verdict import complaints
 from hil_tests.rig.waiting import until
 
 _CLAIM_S = 30
+_STAYS_ON = ("--fast",)
+# It is done soon, so that a test need not wait a minute for its sleep.
+_SLEEPS = ("--fast", "--awake", "3", "--deep-sleep")
 _SETTLED_S = 60
 # Five attempts an hour are allowed; connecting takes a second or two on a busy machine.
 _TYPING_PAUSES_S = (1, 2, 4)
@@ -22,10 +25,12 @@ _CODE = re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b")
 class Station:
     """Make it, then `open`; whatever happened, `close`."""
 
-    def __init__(self, folder: Path, kind: str, *, together: bool = False) -> None:
+    def __init__(
+        self, folder: Path, kind: str, *, together: bool = False, deep_sleep: bool = False
+    ) -> None:
         self.folder = folder
         self.cloud = Cloud(folder / "cloud", kind, together=together)
-        self.scale = Scale(folder / "scale")
+        self.scale = Scale(folder / "scale", options=_SLEEPS if deep_sleep else _STAYS_ON)
         self.device = ""
 
     def open(self) -> None:

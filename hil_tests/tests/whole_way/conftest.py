@@ -36,8 +36,9 @@ def _stations(folder: Path) -> Iterator[MakeStation]:
     """Makes stations; closes them all, and then searches what they said for secrets."""
     made: list[Station] = []
 
-    def make(kind: str, *, together: bool = False) -> Station:
-        station = Station(folder / f"station{len(made)}", kind, together=together)
+    def make(kind: str, *, together: bool = False, deep_sleep: bool = False) -> Station:
+        place = folder / f"station{len(made)}"
+        station = Station(place, kind, together=together, deep_sleep=deep_sleep)
         made.append(station)
         _open.append(station)
         station.open()
