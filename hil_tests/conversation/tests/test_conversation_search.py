@@ -101,9 +101,9 @@ def test_believing_the_welcome_of_another_connection_is_found(
 ) -> None:
     believe = cores.sync.Conversation._welcome
 
-    def gullible(talk: Any, welcome: Any, now_ms: int) -> Any:
+    def gullible(talk: Any, welcome: Any, generation: int, now_ms: int) -> Any:
         talk._nonce = welcome.nonce
-        return believe(talk, welcome, now_ms)
+        return believe(talk, welcome, generation, now_ms)
 
     monkeypatch.setattr(cores.sync.Conversation, "_welcome", gullible)
     assert "another connection" in _found(_named("two people"))
