@@ -64,6 +64,7 @@ class _GenericDecoder(cbor.Decoder):
             chunk_major, info = self._initial_byte()
             if chunk_major != major or info == 31:
                 raise CborError("chunk-type")
+            # Whole and chunk are of one type.
             whole += self._typed(major, self._argument(info), 0)  # type: ignore[operator]
         return whole
 

@@ -146,7 +146,7 @@ def blood_pressure(
 def _checked(  # noqa: PLR0917 - private, called from three lines above
     seconds: int,
     kind: int,
-    since_epoch: bool,  # noqa: FBT001
+    since_epoch: bool,  # noqa: FBT001 - private, called from three lines above
     attribution: int,
     flags: int,
     values: list[int],

@@ -14,6 +14,8 @@ UNIT = 1
 AWAKE_S = 2
 SHOWN_S = 3
 
+AWAKE_DEFAULT_S = 60
+
 KILOGRAM = 0
 POUND = 1
 STONE = 2
@@ -62,7 +64,7 @@ class Setting:
 
 TABLE = (
     Setting(UNIT, "unit", (KILOGRAM, STONE), KILOGRAM, ("kg", "lb", "st")),
-    Setting(AWAKE_S, "awake_s", (15, 300), 60),
+    Setting(AWAKE_S, "awake_s", (15, 300), AWAKE_DEFAULT_S),
     Setting(SHOWN_S, "shown_s", (2, 30), 5),
 )
 

@@ -17,19 +17,20 @@ import ssl
 import sys
 from typing import Any
 
+# Amqtt has no types.
 from amqtt.adapters import ReaderAdapter, StreamWriterAdapter  # type: ignore[import-untyped]
-from amqtt.broker import Broker  # type: ignore[import-untyped]
-from amqtt.contexts import (  # type: ignore[import-untyped]
+from amqtt.broker import Broker  # type: ignore[import-untyped]  # amqtt has no types
+from amqtt.contexts import (  # type: ignore[import-untyped]  # amqtt has no types
     Action,
     BrokerConfig,
     ListenerConfig,
     ListenerType,
 )
-from amqtt.plugins.base import (  # type: ignore[import-untyped]
+from amqtt.plugins.base import (  # type: ignore[import-untyped]  # amqtt has no types
     BaseAuthPlugin,
     BaseTopicPlugin,
 )
-from amqtt.session import Session  # type: ignore[import-untyped]
+from amqtt.session import Session  # type: ignore[import-untyped]  # amqtt has no types
 
 from cloud_agent.broker import rules
 from cloud_agent.broker.errors import PacketRefusedError
@@ -47,6 +48,7 @@ _CONNACK_REFUSED = b"\x20\x02\x00\x05"
 _READ_SIZE = 4096
 
 
+# A base without types.
 class CertificateRules(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
     """aMQTT's questions, answered from the certificate alone. No answer is ever "do not know"."""
 
@@ -75,7 +77,7 @@ class CertificateRules(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
         return action == Action.RECEIVE and rules.may_receive(peer, topic)
 
 
-class _GuardedReader(ReaderAdapter):  # type: ignore[misc]
+class _GuardedReader(ReaderAdapter):  # type: ignore[misc]  # a base without types
     """What aMQTT reads from: only whole packets that the guard has approved."""
 
     def __init__(self, reader: asyncio.StreamReader, guard: Guard) -> None:
@@ -111,7 +113,7 @@ class _GuardedReader(ReaderAdapter):  # type: ignore[misc]
         self._reader.feed_eof()
 
 
-class _PatientWriter(StreamWriterAdapter):  # type: ignore[misc]
+class _PatientWriter(StreamWriterAdapter):  # type: ignore[misc]  # a base without types
     """What aMQTT writes to: waits for a slow reader, and cuts off one that has stopped reading."""
 
     def __init__(self, writer: asyncio.StreamWriter, stalled_s: float) -> None:

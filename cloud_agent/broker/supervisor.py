@@ -212,4 +212,5 @@ async def _stop_with(process: asyncio.subprocess.Process, send: Callable[[], Non
 
 def reachable(bind: str) -> str:
     """The address at which this machine reaches its own broker."""
+    # Compared, not bound.
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104

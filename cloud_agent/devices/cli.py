@@ -91,10 +91,9 @@ def claim(
     as_json: JsonOption = False,
 ) -> None:
     """Take a device into your account: type the code that it shows after its button is pressed."""
-    password = read_password(password_file)
+    person = {"email": email, "password": read_password(password_file)}
     with connect(data) as client:
-        arguments = {"code": "".join(code), "email": email, "password": password}
-        claimed = client.ask("device.claim", arguments)
+        claimed = client.ask("device.claim", {**person, "code": "".join(code)})
     if as_json:
         out.print_json(data=claimed)
     else:
@@ -115,14 +114,13 @@ def release(
 
     Your readings that arrived stay yours. What the device has not sent yet is lost.
     """
-    password = read_password(password_file)
+    person = {"email": email, "password": read_password(password_file)}
     if not yes:
         require_terminal("add --yes when you are sure")
         if not confirm(f"Let go of {device}? Readings that it has not sent yet are lost."):
             raise RefusedError("nothing was changed")
     with connect(data) as client:
-        arguments = {"device": device, "email": email, "password": password}
-        released = client.ask("device.release", arguments)
+        released = client.ask("device.release", {**person, "device": device})
     if as_json:
         out.print_json(data=released)
     else:
@@ -152,11 +150,10 @@ def set_(
     names, values = settings[::2], settings[1::2]
     if len(names) != len(values) or len(set(names)) != len(names):
         raise UsageError("give each setting once, with its value, such as: unit lb shown_s 10")
-    password = read_password(password_file)
+    changes = dict(zip(names, values, strict=True))
+    person = {"email": email, "password": read_password(password_file)}
     with connect(data) as client:
-        arguments = {"device": device, "email": email, "password": password}
-        changes = dict(zip(names, values, strict=True))
-        ordered = client.ask("device.set", {**arguments, "settings": changes})
+        ordered = client.ask("device.set", {**person, "device": device, "settings": changes})
     if as_json:
         out.print_json(data=ordered)
     else:
@@ -176,10 +173,9 @@ def orders(
     as_json: JsonOption = False,
 ) -> None:
     """List what was ordered from your device since it is yours, and what became of it."""
-    password = read_password(password_file)
+    person = {"email": email, "password": read_password(password_file)}
     with connect(data) as client:
-        arguments = {"device": device, "email": email, "password": password}
-        found = client.ask("device.orders", arguments)["orders"]
+        found = client.ask("device.orders", {**person, "device": device})["orders"]
     if as_json:
         out.print_json(data=found)
         return

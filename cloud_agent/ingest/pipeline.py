@@ -128,6 +128,7 @@ class Pipeline:
                     if done.greeted is not None:
                         nonces[done.device] = done.greeted
                     continue
+                # Told in place of what failed.
                 outcome = Refused(Reason.INTERNAL, topics.kid_of(outcome.device))  # noqa: PLW2901
             self._note_refused(connection, delivery, outcome)
         return handled

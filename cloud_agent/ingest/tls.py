@@ -18,6 +18,7 @@ class NamedContext(ssl.SSLContext):
 
     last: ssl.SSLSocket | None = None
 
+    # Its many options are handed on.
     def wrap_socket(self, sock: socket.socket, **options: Any) -> ssl.SSLSocket:  # type: ignore[override]
         """As paho calls it, which would verify the address instead."""
         options["server_hostname"] = SERVER_NAME

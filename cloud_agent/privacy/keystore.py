@@ -141,6 +141,7 @@ class SqliteKeyStore:
             connection.execute(credential.delete().where(credential.c.subject.in_(gone)))
 
         self._writer.call(delete)
+        # The driver is there while it is open.
         self._writer.call_alone(lambda c: c.connection.driver_connection.execute("VACUUM"))  # type: ignore[union-attr]
 
     def add_credential(self, new: Credential) -> None:

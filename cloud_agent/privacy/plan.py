@@ -230,7 +230,9 @@ def _records(signed: bytes) -> list[bytes]:
     """The records of a readings frame as they lie in the device's flash (SPEC 12.2)."""
     try:
         envelope = cbor.decode(signed, tags=(18,))
+        # Any other form is caught below.
         payload = cbor.decode(envelope.value[2])  # type: ignore[attr-defined]
+        # Any other form is caught below.
         records = [cbor.encode(record) for record in payload[6]]  # type: ignore[index]
     except (ProtocolError, AttributeError, IndexError, TypeError):
         return []  # of a version that this code does not know: its signature is in the set

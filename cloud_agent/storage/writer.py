@@ -47,6 +47,7 @@ class _Job(Generic[T]):
             self.failure.__cause__ = fault
             self._deliver = lambda: self.future.set_exception(self.failure)
         except BaseException as error:  # noqa: BLE001 # belongs to whoever queued the function
+            # Mypy: a lambda with a default.
             self._deliver = lambda error=error: self.future.set_exception(error)  # type: ignore[misc]
         else:
             self._deliver = lambda: self.future.set_result(result)

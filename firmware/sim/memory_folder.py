@@ -5,14 +5,14 @@ It has the doors of tare/littlefs.py. Imports nothing.
 
 
 class MemoryFolder:
-    """`files` by name; before the first `format` there is no file system."""
+    """`files` by name; before the first `ensure` there is no file system."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] | None = None
 
-    def format(self) -> None:
-        """Begin with no files."""
-        self.files = {}
+    def ensure(self) -> None:
+        """Begin with no files, where nothing was begun."""
+        self.files = self.files or {}
 
     def is_blank(self) -> bool:
         """Tell whether there never was a file."""

@@ -47,6 +47,7 @@ class Memory:
         """Fill a buffer."""
         buffer[:] = memoryview(self.data)[at : at + len(buffer)]
 
+    # The interface of both stores.
     def write(self, at: int, data: bytes, step: int = SECTOR) -> None:  # noqa: ARG002
         """Overwrite a range; nobody sees memory between two steps."""
         self.data[at : at + len(data)] = data
@@ -58,14 +59,14 @@ class File:
     def __init__(self, path: str, size: int) -> None:
         self.size = size
         try:
-            self._file = open(path, "r+b", 0)  # noqa: SIM115
+            self._file = open(path, "r+b", 0)  # noqa: SIM115 - it stays open
         except OSError:
             # Under another name first: a process killed here must not leave half a flash.
             with open(path + ".new", "wb") as new:
                 for _ in range(size // SECTOR):
                     new.write(b"\xff" * SECTOR)
             os.rename(path + ".new", path)
-            self._file = open(path, "r+b", 0)  # noqa: SIM115
+            self._file = open(path, "r+b", 0)  # noqa: SIM115 - it stays open
         if self._file.seek(0, 2) != size:
             self._file.close()
             raise FlashError("the flash file does not have the size of the flash")
@@ -96,6 +97,7 @@ class Operation:
 
     __slots__ = ("address", "after", "before", "is_erase")
 
+    # Made in one place.
     def __init__(self, address: int, before: bytes, after: bytes, is_erase: bool) -> None:  # noqa: FBT001
         self.address = address
         self.before = before

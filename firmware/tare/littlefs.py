@@ -79,10 +79,17 @@ class Folder:
         """Make an empty file system; what was there is gone."""
         vfs.VfsLfs2.mkfs(self._blocks, **_GEOMETRY)  # type: ignore[arg-type]  # see _Blocks
 
+    def ensure(self) -> None:
+        """Make an empty file system where none can be read; one that can is left alone."""
+        try:
+            self.mount()
+        except StorageError:
+            self.format()
+
     def mount(self) -> "vfs.VfsLfs2":
         """Return the file system; `StorageError` where there is none."""
         try:
-            # Without the time of writing: the device may not know it.
+            # Without the time of writing: the device may not know it. The argument: see _Blocks.
             return vfs.VfsLfs2(self._blocks, mtime=False, **_GEOMETRY)  # type: ignore[arg-type]
         except OSError:
             raise StorageError("no file system that can be read")

@@ -223,7 +223,7 @@ def _load_base(column: int) -> None:
     negative = (digit >> (_TEETH - 1)) - 1
     at = 64 * (((digit ^ negative) & 63) + 64 * (column // _ROWS))
     limbs.unpack(TABLE, at, 1, w, _EX)  # type: ignore[arg-type]  # a buffer will do
-    limbs.unpack(TABLE, at + 32, 1, w, _EY)  # type: ignore[arg-type]
+    limbs.unpack(TABLE, at + 32, 1, w, _EY)  # type: ignore[arg-type]  # viper takes it as a pointer
     combine(_EY, _ZERO, w, _EY, 2 * negative + 1, 0)
 
 

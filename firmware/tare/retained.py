@@ -7,11 +7,10 @@ import binascii
 
 from protocol import cbor, fields
 from protocol.errors import ProtocolError
+from tare import scale
 
 _VERSION = 1
 _CRC_SIZE = 4
-# The zero can be off by less than a tenth of a ton; what is beyond was never one.
-_MAX_ZERO_G = 100_000
 
 
 class Retained:
@@ -38,7 +37,7 @@ def unpack(data: bytes) -> Retained | None:
         version, clock, zero_g, asleep_ms = fields.array(item, 4, 4, "retained")
         fields.integer(version, _VERSION, _VERSION, "retained")
         fields.array(clock, 3, 3, "retained")
-        fields.integer(zero_g, -_MAX_ZERO_G, _MAX_ZERO_G, "retained")
+        fields.integer(zero_g, -scale.MAX_G, scale.MAX_G, "retained")
         fields.integer(asleep_ms, 0, fields.MAX_INTEGER, "retained")
     except ProtocolError:
         return None

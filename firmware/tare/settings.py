@@ -28,7 +28,7 @@ class Settings:
         self,
         folder: "Folder",
         log: "Callable[[str], None]",
-        awake_s: int = 60,
+        awake_s: int = schema.AWAKE_DEFAULT_S,
     ) -> None:
         self._folder = folder
         self._log = log
@@ -66,12 +66,9 @@ class Settings:
         if changed == self._set:
             return
         data = cbor.encode(schema.items(sorted(changed.items())))
-        try:
-            self._folder.replace(_FILE, data)
-        except StorageError:
-            # The first time, or what nothing can be read from any more.
-            self._folder.format()
-            self._folder.replace(_FILE, data)
+        # Not after a failed write: other files may be there, and can be read.
+        self._folder.ensure()
+        self._folder.replace(_FILE, data)
         self._set = changed
 
     def reset(self) -> None:

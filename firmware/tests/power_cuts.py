@@ -46,7 +46,7 @@ class UndoMemory(Memory):
         super().__init__(sectors * SECTOR, b"\xff" * (sectors * SECTOR))
         self._log = []
 
-    def write(self, at, data, step=SECTOR):  # noqa: ARG002
+    def write(self, at, data, step=SECTOR):  # noqa: ARG002 - the interface of both stores
         """Overwrite a range and remember what stood there."""
         self._log.append((at, self.data[at : at + len(data)]))
         self.data[at : at + len(data)] = data

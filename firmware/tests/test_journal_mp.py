@@ -84,6 +84,7 @@ def test_trim_and_restart_agree():
 def test_the_sequence_survives_many_turns_of_the_ring():
     memory = Memory(_SIZE)
     for turn in range(700):
+        # The first turn makes it.
         journal = _journal(memory) if turn % 7 == 0 else journal  # noqa: F821
         assert journal.append_reading(1, 1, 1, _reading(60_000)) == turn + 1
         journal.trim(turn + 1)

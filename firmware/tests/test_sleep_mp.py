@@ -33,7 +33,7 @@ def test_what_another_firmware_retained_is_not_believed():
         right[:3],
         [2] + right[1:],  # noqa: RUF005 - MicroPython does not unpack inside a list
         [1, [7, 5_000], 0, 0],
-        [1, [7, 5_000, None], 100_001, 0],
+        [1, [7, 5_000, None], 180_001, 0],
         [1, [7, 5_000, None], True, 0],
         [1, [7, 5_000, None], 0, -1],
         [1, [7, 5_000, None], 0, None],

@@ -44,7 +44,8 @@ def _weigh(flash, number):
     state, boot = State(flash), BootState(flash)
     journal = Journal(flash, flash_map.JOURNAL_FIRST, _RING)
     boot.counter += 1
-    # The worst for the journal: power was cut meanwhile, and each reading needs a date of its own.
+    # A new one each time is the worst for the journal, where its date is written; a wake from deep
+    # sleep would go on in the old one.
     boot.clock_epoch += 1
     time = clock.Clock(boot.clock_epoch, 0)
     grams = 70_000 + number

@@ -185,6 +185,7 @@ class Device:
     @property
     def quiet(self) -> bool:
         """Whether the conversation has nothing under way."""
+        # Its state is what is searched.
         return self.conversation is not None and self.conversation._flight is None  # noqa: SLF001
 
     @property
@@ -211,13 +212,13 @@ class Device:
         talk = self.conversation
         if talk is None:
             return None
-        flight = talk._flight  # noqa: SLF001
+        flight = talk._flight  # noqa: SLF001 - its state is what is searched
         return (
             self.connection,
             talk.welcomed,
             self.believed,
-            talk._position,  # noqa: SLF001
-            talk._window_told is not None,  # noqa: SLF001
+            talk._position,  # noqa: SLF001 - its state is what is searched
+            talk._window_told is not None,  # noqa: SLF001 - its state is what is searched
             None if flight is None else (flight.data, flight.last),
         )
 

@@ -20,7 +20,7 @@ def main() -> int:
     summary = Summary()
     with contextlib.suppress(KeyboardInterrupt):  # what was lived until then still counts
         _run_all(arguments.seed, arguments.seeds, arguments.days, summary)
-    print(summary.text())  # noqa: T201
+    print(summary.text())  # noqa: T201 - a tool
     return 1 if summary.failed else 0
 
 
@@ -29,6 +29,7 @@ def _run_all(first: int, count: int, days: int, summary: Summary) -> None:
         outcome = run(seed, days)
         summary.add(outcome)
         if outcome.broken:
+            # A tool.
             print(f"--seeds 1 --seed {seed} --days {days}: {outcome.broken}", flush=True)  # noqa: T201
 
 

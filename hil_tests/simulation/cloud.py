@@ -140,6 +140,7 @@ class Cloud:
         readings: Any = frame.Readings
         handlers: Any = ingest_handlers
         pipeline: Any = ingest_pipeline
+        # Put back, or replaced, around a run.
         kept = readings.judge, handlers.judge_readings, pipeline._PAUSE_AFTER_FAILURE_S  # noqa: SLF001
         real_judge = frame.Readings.judge
 
@@ -154,6 +155,7 @@ class Cloud:
             with self.faults.installed():
                 yield
         finally:
+            # Put back, or replaced, around a run.
             readings.judge, handlers.judge_readings, pipeline._PAUSE_AFTER_FAILURE_S = kept  # noqa: SLF001
 
     # Its life
@@ -220,6 +222,7 @@ class Cloud:
         self._timeline.after(self._rng.randrange(2, 1_200) * SECOND_MS, self.start)
 
     def _process(self, batch: Sequence[tuple[str, bytes]]) -> None:
+        # Nothing is acknowledged here.
         deliveries = [Delivery(topic, payload, 0, None) for topic, payload in batch]  # type: ignore[arg-type]
         self._loop.run_until_complete(self.link.process(deliveries))
 

@@ -67,6 +67,7 @@ class Households:
         """Everyone begins to live."""
         for home in self.homes:
             home.wants = self._someone()
+            # Mypy: a lambda with a default.
             self._timeline.after(self._rng.randrange(HOUR_MS), lambda home=home: self._claim(home))  # type: ignore[misc]
 
     def settle_down(self) -> None:

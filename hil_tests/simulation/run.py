@@ -254,6 +254,7 @@ class Simulation:
             most_s = rng.choice((60, 7_200, _TEN_YEARS_S))
             when_ms, jump_s = self._some_time_ms(), rng.randrange(-most_s, most_s)
             self._leapt |= abs(jump_s) > _PATIENCE_S
+            # Mypy: a lambda with a default.
             self.timeline.at(when_ms, lambda jump_s=jump_s: self.cloud.set_clock(jump_s))  # type: ignore[misc]
             back_ms = when_ms + rng.randrange(MINUTE_MS, DAY_MS)
             self.timeline.at(back_ms, lambda: self.cloud.set_clock(0))
@@ -269,12 +270,14 @@ class Simulation:
                 if rng.random() < share:
                     timeline.at(
                         self._some_time_ms(),
+                        # Mypy: a lambda with a default.
                         lambda act=act, home=home: act(home),  # type: ignore[misc]
                     )
         for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
             failing = rng.random() < 0.3
             timeline.at(
                 self._some_time_ms(),
+                # Mypy: a lambda with a default.
                 lambda failing=failing: people.erase(failing=failing),  # type: ignore[misc]
             )
         for day in range(self._days):

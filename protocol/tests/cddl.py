@@ -101,6 +101,7 @@ class Grammar:
             low = high = int(token)
             if self._skip(".."):
                 high = int(self._take())
+            # An integer, as the first half says.
             return lambda item: _is_integer(item) and low <= item <= high  # type: ignore[operator]
         if token in _PRIMITIVES:
             return _PRIMITIVES[token]
@@ -176,6 +177,7 @@ def _is_integer(item: object) -> bool:
 
 
 def _size(item: object) -> int:
+    # Bytes, else it has no size.
     return len(item.encode()) if isinstance(item, str) else len(item)  # type: ignore[arg-type]
 
 

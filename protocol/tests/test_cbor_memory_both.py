@@ -76,6 +76,7 @@ def test_what_is_allocated_can_be_measured() -> None:
 
 def test_a_length_beyond_the_input_allocates_nothing() -> None:
     for lie in _lies():
+        # Mypy: a lambda with a default.
         assert _allocated(lambda lie=lie: _refused(cbor.decode, lie)) < _MOST, lie  # type: ignore[misc]
 
 
@@ -83,6 +84,7 @@ def test_the_same_inside_an_envelope() -> None:
     for lie in _lies()[::5]:
         for front in (b"\xd2", b"\xd2\x84", b"\xd2\x84\x43", b"\xd2\x84\x40\xa0"):
             data = front + lie
+            # Mypy: a lambda with a default.
             used = _allocated(lambda data=data: _refused(envelope.parse_sign1, data))  # type: ignore[misc]
             assert used < _MOST, data
 
@@ -91,10 +93,12 @@ def test_counts_that_are_true_cost_what_they_hold() -> None:
     """Refused at the end: the work done until then is bounded by the bytes that are there."""
     for front in (b"\x99\x03\xe8", b"\xb9\x01\xf4"):
         data = front + b"\x00" * 999 + b"\x1c"
+        # Mypy: a lambda with a default.
         assert _allocated(lambda data=data: _refused(cbor.decode, data)) < 200 * len(data)  # type: ignore[misc]
 
 
 def test_depth_costs_no_more_than_its_limit() -> None:
     for opened in (b"\x81", b"\xa1\x00", b"\xd2"):
         data = opened * 1_000
+        # Mypy: a lambda with a default.
         assert _allocated(lambda data=data: _refused(cbor.decode, data)) < _MOST  # type: ignore[misc]

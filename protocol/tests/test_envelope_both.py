@@ -15,6 +15,7 @@ _KEY = bytes(range(32))
 _PAYLOAD = cbor.encode([message_types.HELLO, b"payload"])
 # No star inside a tuple: MicroPython has no such syntax.
 _SIGNED_TYPES = message_types.UPLINK + (message_types.COMMAND, message_types.ENROL_REQUEST)  # noqa: RUF005
+# MicroPython does not unpack there.
 _MAC_TYPES = message_types.ANSWERS + (message_types.ENROL_ANSWER,)  # noqa: RUF005
 
 

@@ -121,6 +121,7 @@ def _paths(item: object) -> "list[list[int]]":
     if isinstance(item, list):
         for index, element in enumerate(item):
             found.append([index])
+            # MicroPython does not unpack there.
             found.extend([[index] + path for path in _paths(element)])  # noqa: RUF005
     return found
 

@@ -106,6 +106,7 @@ def test_shared_secrets_agree(scalar: int, peer: int) -> None:
 
 
 @given(st.binary(min_size=64, max_size=64), st.booleans())
+# Drawn by hypothesis.
 def test_both_import_the_same_points(point: bytes, near: bool) -> None:  # noqa: FBT001
     if near:
         point = p256.public_key(_bytes(7))[:32] + point[32:]
@@ -120,6 +121,7 @@ def test_both_import_the_same_points(point: bytes, near: bool) -> None:  # noqa:
 
 @settings(max_examples=60)
 @given(st.integers(0, curve.P - 1), st.booleans())
+# Drawn by hypothesis.
 def test_both_decompress_the_same_points(x: int, odd: bool) -> None:  # noqa: FBT001
     form = bytes((2 + odd,)) + _bytes(x)
     try:

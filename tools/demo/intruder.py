@@ -38,6 +38,7 @@ class _NamedContext(ssl.SSLContext):
 
     server_name = ""
 
+    # Its many options are handed on.
     def wrap_socket(self, sock: socket.socket, **options: Any) -> ssl.SSLSocket:  # type: ignore[override]
         options["server_hostname"] = self.server_name
         return super().wrap_socket(sock, **options)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,18 +18,6 @@ from protocol.errors import MessageError
 
 _LB, _ST = (1, 1), (1, 2)
 _SHOWN = (3, 10)
-
-
-@pytest.fixture
-def household(tmp_path: Path) -> Iterator[Household]:
-    household = Household(tmp_path / "data")
-    yield household
-    household.close()
-
-
-@pytest.fixture
-def ann(household: Household) -> Account:
-    return household.open_account("ann@example.org")
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,18 +13,6 @@ from cloud_agent.privacy import erasure
 from cloud_agent.readings import listing
 from cloud_agent.tests.household import Household, Scale
 from protocol import answer, envelope
-
-
-@pytest.fixture
-def household(tmp_path: Path) -> Iterator[Household]:
-    household = Household(tmp_path / "data")
-    yield household
-    household.close()
-
-
-@pytest.fixture
-def ann(household: Household) -> Account:
-    return household.open_account("ann@example.org")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +26,6 @@ from protocol import trust as parts
 
 _DEVICE_SIDE = ec.derive_private_key(4_711, ec.SECP256R1())
 _GIVEN = raw_public_key(_DEVICE_SIDE.public_key())
-
-
-@pytest.fixture
-def household(tmp_path: Path) -> Iterator[Household]:
-    household = Household(tmp_path / "data")
-    yield household
-    household.close()
 
 
 @pytest.fixture

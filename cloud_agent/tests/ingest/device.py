@@ -34,7 +34,7 @@ from protocol.fields import Payload
 NOW_S = 1_770_000_000
 
 
-def _verify_with(public: bytes):  # type: ignore[no-untyped-def]
+def _verify_with(public: bytes):  # type: ignore[no-untyped-def]  # it returns a function
     return lambda digest, signature: p256.verify(public, digest, signature)
 
 

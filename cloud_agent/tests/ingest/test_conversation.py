@@ -207,6 +207,7 @@ def test_refused_messages_leave_a_reason_and_no_payload(
     for data, reason, kid in cases:
         before = refusals(cloud)
         claimed.send(data)
+        # Mypy: a lambda with a default.
         eventually(lambda before=before: refusals(cloud) == before + 1, reason)  # type: ignore[misc]
         row = last_refusal(cloud)
         expected = kid.hex() if kid else None

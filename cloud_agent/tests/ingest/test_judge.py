@@ -160,6 +160,7 @@ class Cloud:
 
     def seen(self) -> dict[int, Seen]:
         known = {
+            # Mypy: a lambda with a default.
             sequence: Seen(0, lambda content, g=grams: content == content_of(g))  # type: ignore[misc]
             for sequence, grams in self.stored.items()
         }

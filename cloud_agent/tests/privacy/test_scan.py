@@ -34,7 +34,7 @@ def test_it_counts_what_is_there(content: bytes, wanted: list[bytes], chunk: int
             file.write_bytes(content)
             hits = scan([file], patterns)
     finally:
-        scanning._CHUNK_SIZE = before  # type: ignore[misc]
+        scanning._CHUNK_SIZE = before  # type: ignore[misc]  # a constant, put back
     expected = [Hit(p.label, file, count(content, p.data)) for p in patterns]
     assert hits == [hit for hit in expected if hit.count]
 

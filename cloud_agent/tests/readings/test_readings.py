@@ -47,8 +47,11 @@ def store_one(household: Household, scale: Scale, owner: bytes, **facts: object)
 
     def insert(connection: object) -> bytes:
         frame = NewFrame(owner=owner, device=scale.id, signed=b"signed", stored_s=NOW_S)
+        # Fields by name.
         row = store.store_frame(connection, service.vault, frame)  # type: ignore[arg-type]
+        # Fields by name.
         new = NewReading(owner=owner, device=scale.id, claim_epoch=1, frame=row, **whole)  # type: ignore[arg-type]
+        # Fields by name.
         [stored] = store.store_readings(connection, service.vault, [new], stored_s=NOW_S)  # type: ignore[arg-type]
         return stored
 

@@ -16,16 +16,15 @@ for _folder in (_FIRMWARE.rsplit("/", 1)[0] if "/" in _FIRMWARE else ".", _FIRMW
         sys.path.append(_folder)
 
 from boards.unix.board import UnixBoard  # noqa: E402 - by the path made above, as the next two
-from tare import start  # noqa: E402
-from tare.board import WATCHDOG_MS  # noqa: E402
-from tare.link import AWAKE_MS  # noqa: E402
+from tare import start  # noqa: E402 - by the path made above
+from tare.board import WATCHDOG_MS  # noqa: E402 - by the path made above
+from tare.link import AWAKE_MS  # noqa: E402 - by the path made above
 
 _USAGE = (
     "usage: run.py --flash FILE [--fast] [--awake SECONDS] [--trace FILE]"
     " [--watchdog SECONDS] [--bitten] [--deep-sleep] [--slept MILLISECONDS]\n"
 )
 _NUMBERS = ("--awake", "--watchdog", "--slept")
-_NOT_SLEPT = ""
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +34,7 @@ def main(arguments: list[str]) -> int:
         "--awake": str(AWAKE_MS // 1000),
         "--trace": "",
         "--watchdog": str(WATCHDOG_MS // 1000),
-        "--slept": _NOT_SLEPT,
+        "--slept": "",
     }
     flags = {"--fast": False, "--bitten": False, "--deep-sleep": False}
     while arguments:

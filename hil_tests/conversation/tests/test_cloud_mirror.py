@@ -54,6 +54,7 @@ class _Both:
         signed = envelope.seal_sign1(
             message.TYPE, self.scale.signer.kid, message.encode(), self.scale.signer
         )
+        # A message of any type.
         verified = Verified(self.scale.id, self._shifted(message, self._floor), signed)  # type: ignore[arg-type]
         handlers = Handlers(self.household.service, self._signer)
         handled: Handled = self.household.service.writer.call(
