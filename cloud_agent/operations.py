@@ -12,7 +12,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
-from cloud_agent.accounts.accounts import Account, NewAccount
+from cloud_agent.accounts.accounts import NewAccount
+from cloud_agent.accounts.asking import account_of
 from cloud_agent.arguments import Arguments, optional_text, text
 from cloud_agent.control import Operation
 from cloud_agent.errors import UsageError
@@ -43,7 +44,7 @@ async def account_show(service: Service, arguments: Arguments) -> Arguments:
     """What the account knows of itself."""
 
     def describe() -> Arguments:
-        account = _authenticated(service, arguments)
+        account = account_of(service, arguments)
         described = export.describe_account(service, account)
         described.pop("texts")
         return described | {
@@ -58,7 +59,7 @@ async def account_consent(service: Service, arguments: Arguments) -> Arguments:
     """Gives (`version`) or withdraws (no version) the consent to process health data."""
 
     def change() -> Arguments:
-        account = _authenticated(service, arguments)
+        account = account_of(service, arguments)
         version = optional_text(arguments, "version")
         if version is None:
             accounts.withdraw_health_consent(service, account)
@@ -73,7 +74,7 @@ async def account_export(service: Service, arguments: Arguments) -> Arguments:
     """Writes the export into the data folder; the caller copies it."""
 
     def make() -> Arguments:
-        return {"path": str(export.make_export(service, _authenticated(service, arguments)))}
+        return {"path": str(export.make_export(service, account_of(service, arguments)))}
 
     return await asyncio.to_thread(make)
 
@@ -83,7 +84,7 @@ async def account_erase(service: Service, arguments: Arguments) -> Arguments:
 
     def erase() -> Arguments:
         given = _paths(arguments)
-        account = _authenticated(service, arguments)
+        account = account_of(service, arguments)
         return erasure.erase(service, account, given=given).as_json()
 
     return await asyncio.to_thread(erase)
@@ -103,7 +104,7 @@ async def readings_list(service: Service, arguments: Arguments) -> Arguments:
     """The account's readings, oldest first: as JSON, or as the text of a CSV file."""
 
     def read() -> Arguments:
-        account = _authenticated(service, arguments)
+        account = account_of(service, arguments)
         limit = arguments.get("limit")
         if limit is not None and (not isinstance(limit, int) or not 1 <= limit <= _MOST_READINGS):
             raise UsageError(f"the limit is 1 to {_MOST_READINGS}")
@@ -145,10 +146,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "readings.list": readings_list,
     "frames.refused": frames_refused,
 }
-
-
-def _authenticated(service: Service, arguments: Arguments) -> Account:
-    return accounts.authenticate(service, text(arguments, "email"), text(arguments, "password"))
 
 
 def _refused(row: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
-from cloud_agent.accounts import accounts
 from cloud_agent.accounts.accounts import Account
+from cloud_agent.accounts.asking import account_of
 from cloud_agent.arguments import Arguments, octets, text
 from cloud_agent.broker.settings import Endpoint, settle_endpoint
 from cloud_agent.control import Operation
@@ -141,8 +141,7 @@ def _address(given: str) -> tuple[str, int]:
 
 
 async def _account(service: Service, arguments: Arguments) -> Account:
-    email, password = text(arguments, "email"), text(arguments, "password")
-    return await asyncio.to_thread(accounts.authenticate, service, email, password)
+    return await asyncio.to_thread(account_of, service, arguments)
 
 
 def _settings(arguments: Arguments) -> list[tuple[int, int]]:

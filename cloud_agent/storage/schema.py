@@ -26,7 +26,8 @@ metadata: Final = MetaData()
 _DEVICE_STAYS: Final = Keep("about a device, not a person; its keys stay refused for good")
 
 
-def _table(name: str, erasing: Erasing, *items: SchemaItem, rowid: bool = True) -> Table:
+def table(name: str, erasing: Erasing, *items: SchemaItem, rowid: bool = True) -> Table:
+    """A table of the main database, with what erasing a person does to it."""
     return Table(
         name,
         metadata,
@@ -37,20 +38,20 @@ def _table(name: str, erasing: Erasing, *items: SchemaItem, rowid: bool = True) 
     )
 
 
-schema_version: Final = _table(
+schema_version: Final = table(
     "schema_version",
     Keep("no personal data"),
     column("version", INTEGER, primary_key=True, about=a.TECHNICAL),
 )
 
-ledger_head: Final = _table(
+ledger_head: Final = table(
     "ledger_head",
     Keep("how far the ledger went: a restored folder must not come with an older one"),
     column("lines", INTEGER, primary_key=True, about=a.ERASURE),
     column("last_hash", TEXT, about=a.ERASURE),
 )
 
-owner: Final = _table(
+owner: Final = table(
     "owner",
     Delete("id"),
     column("id", BLOB, primary_key=True, about=a.PERSON_ID),
@@ -61,21 +62,21 @@ owner: Final = _table(
     CheckConstraint("length(id) = 16"),
 )
 
-subject: Final = _table(
+subject: Final = table(
     "subject",
     Delete("id"),
     column("id", BLOB, ForeignKey("owner.id"), primary_key=True, about=a.PERSON_ID),
     column("created_s", INTEGER, about=a.ACCOUNT),
 )
 
-person: Final = _table(
+person: Final = table(
     "person",
     Delete("subject"),
     column("subject", BLOB, ForeignKey("subject.id"), primary_key=True, about=a.PERSON_ID),
     column("zone", TEXT, about=a.PREFERENCE),
 )
 
-account: Final = _table(
+account: Final = table(
     "account",
     Delete("id", Match.ACCOUNT),
     column("id", BLOB, primary_key=True, about=a.PERSON_ID),
@@ -87,7 +88,7 @@ account: Final = _table(
     CheckConstraint("length(id) = 16"),
 )
 
-terms_acceptance: Final = _table(
+terms_acceptance: Final = table(
     "terms_acceptance",
     Delete("account", Match.ACCOUNT),
     column("id", BLOB, primary_key=True, about=a.AGREEMENT),
@@ -97,7 +98,7 @@ terms_acceptance: Final = _table(
     column("accepted_s", INTEGER, about=a.AGREEMENT),
 )
 
-consent: Final = _table(
+consent: Final = table(
     "consent",
     Delete("subject"),
     column("id", BLOB, primary_key=True, about=a.AGREEMENT),
@@ -110,7 +111,7 @@ consent: Final = _table(
     CheckConstraint("purpose IN ('health')"),
 )
 
-export_file: Final = _table(
+export_file: Final = table(
     "export_file",
     Delete("subject"),
     column("name", TEXT, primary_key=True, about=a.EXPORT),  # in the folder `exports`
@@ -118,7 +119,7 @@ export_file: Final = _table(
     column("created_s", INTEGER, about=a.EXPORT),
 )
 
-device: Final = _table(
+device: Final = table(
     "device",
     _DEVICE_STAYS,
     column("id", TEXT, primary_key=True, about=a.DEVICE),  # kid in hex (SPEC 2.1)
@@ -149,7 +150,7 @@ device: Final = _table(
     CheckConstraint("state IN ('enrolling', 'enrolled', 'revoked')"),
 )
 
-claim: Final = _table(
+claim: Final = table(
     "claim",
     # The row stays as "this epoch has ended": a late frame must not look like an unknown one.
     Scrub("account", ("account", "tray"), Match.ACCOUNT),
@@ -163,7 +164,7 @@ claim: Final = _table(
     rowid=False,
 )
 
-person_handle: Final = _table(
+person_handle: Final = table(
     "person_handle",
     Delete("subject"),
     column("device", TEXT, primary_key=True, about=a.CLAIM),
@@ -178,7 +179,7 @@ person_handle: Final = _table(
     rowid=False,
 )
 
-claim_window: Final = _table(
+claim_window: Final = table(
     "claim_window",
     Keep("a hash of a random code, ten minutes"),
     column("device", TEXT, ForeignKey("device.id"), primary_key=True, about=a.WINDOW),
@@ -186,7 +187,7 @@ claim_window: Final = _table(
     column("until_s", INTEGER, about=a.WINDOW),
 )
 
-command_outbox: Final = _table(
+command_outbox: Final = table(
     "command_outbox",
     Keep("orders to a device: its handles lead to nobody once the claim is scrubbed"),
     column("id", INTEGER, primary_key=True, about=a.COMMAND),
@@ -205,7 +206,7 @@ command_outbox: Final = _table(
     Index("command_outbox_device", "device", "state"),
 )
 
-command_rendered: Final = _table(
+command_rendered: Final = table(
     "command_rendered",
     Keep("which counter was given to which order"),
     column("device", TEXT, ForeignKey("device.id"), primary_key=True, about=a.COMMAND),
@@ -214,7 +215,7 @@ command_rendered: Final = _table(
     rowid=False,
 )
 
-mac_renewal: Final = _table(
+mac_renewal: Final = table(
     "mac_renewal",
     Keep("our half of a key agreement with a device, until its receipt is here"),
     column("command", INTEGER, ForeignKey("command_outbox.id"), primary_key=True, about=a.COMMAND),
@@ -224,7 +225,7 @@ mac_renewal: Final = _table(
     column("private_key", BLOB, about=a.DEVICE_SECRET),
 )
 
-frame: Final = _table(
+frame: Final = table(
     "frame",
     Delete("owner"),
     column("id", BLOB, primary_key=True, about=a.READING_META),
@@ -235,7 +236,7 @@ frame: Final = _table(
     Index("frame_owner", "owner"),
 )
 
-reading: Final = _table(
+reading: Final = table(
     "reading",
     Delete("owner"),
     column("id", BLOB, primary_key=True, about=a.READING_META),
@@ -264,7 +265,7 @@ reading: Final = _table(
     CheckConstraint("length(id) = 16"),
 )
 
-ingest: Final = _table(
+ingest: Final = table(
     "ingest",
     # Outlives the reading: a repeated frame must stay known. What it says of a person goes.
     Scrub("owner", ("owner", "digest")),
@@ -281,7 +282,7 @@ ingest: Final = _table(
     rowid=False,
 )
 
-refused_frame: Final = _table(
+refused_frame: Final = table(
     "refused_frame",
     Keep("of messages that nobody could be found for: reason and length, never the payload"),
     column("id", INTEGER, primary_key=True, about=a.REFUSED),
@@ -293,7 +294,7 @@ refused_frame: Final = _table(
     Index("refused_frame_received", "received_s"),
 )
 
-gap: Final = _table(
+gap: Final = table(
     "gap",
     Keep("sequence numbers of a device that will not come"),
     column("id", INTEGER, primary_key=True, about=a.INGEST),
@@ -303,7 +304,7 @@ gap: Final = _table(
     column("noted_s", INTEGER, about=a.INGEST),
 )
 
-erasure: Final = _table(
+erasure: Final = table(
     "erasure",
     Keep("the proof of the erasure itself: a random request id, counts and times, no person"),
     column("id", BLOB, primary_key=True, about=a.ERASURE),
