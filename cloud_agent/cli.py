@@ -15,6 +15,7 @@ import typer
 
 from cloud_agent import serve as server
 from cloud_agent import terminal
+from cloud_agent.accounts import access_cli as _access_cli  # noqa: F401 - adds its commands
 from cloud_agent.accounts.cli import app as account_app
 from cloud_agent.broker.cli import app as broker_app
 from cloud_agent.devices.cli import app as device_app

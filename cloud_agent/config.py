@@ -41,7 +41,8 @@ class DataFolder:
         """
         try:
             self._refuse_others()
-            for folder in (self.root, self.ca, self.broker, self.exports, self.erasures):
+            folders = (self.root, self.ca, self.broker, self.exports, self.erasures, self.mail)
+            for folder in folders:
                 folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
@@ -93,6 +94,11 @@ class DataFolder:
     def broker(self) -> Path:
         """What the broker child process reads and writes."""
         return self.root / "broker"
+
+    @property
+    def mail(self) -> Path:
+        """Letters as files, where no mail server is configured."""
+        return self.root / "mail"
 
     @property
     def exports(self) -> Path:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from cloud_agent.accounts import sessions
 from cloud_agent.errors import TareError
+from cloud_agent.mail import outgoing
 from cloud_agent.privacy import erasure, export
 from cloud_agent.readings import trays
 
@@ -19,8 +21,18 @@ _log = logging.getLogger(__name__)
 
 
 def keep_house(service: Service) -> None:
-    """Old exports and trays go; erasures that wait for devices are carried on."""
-    for task in (export.remove_old, trays.remove_old, erasure.carry_on):
+    """Old exports, trays, sessions and letters go; letters are sent again; erasures that wait
+    for devices are carried on.
+    """
+    tasks = (
+        export.remove_old,
+        trays.remove_old,
+        sessions.remove_old,
+        erasure.carry_on,
+        outgoing.send_due,
+        outgoing.remove_old,
+    )
+    for task in tasks:
         try:
             task(service)
         except Exception as error:  # noqa: BLE001 - one that fails must not end the others for good

@@ -12,6 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
+from cloud_agent.accounts import operations as account_operations
 from cloud_agent.accounts.accounts import NewAccount
 from cloud_agent.accounts.asking import account_of
 from cloud_agent.arguments import Arguments, optional_text, text
@@ -84,7 +85,7 @@ async def account_erase(service: Service, arguments: Arguments) -> Arguments:
 
     def erase() -> Arguments:
         given = _paths(arguments)
-        account = account_of(service, arguments)
+        account = account_of(service, arguments, fresh=True)
         return erasure.erase(service, account, given=given).as_json()
 
     return await asyncio.to_thread(erase)
@@ -145,6 +146,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "erasure.status": erasure_status,
     "readings.list": readings_list,
     "frames.refused": frames_refused,
+    **account_operations.OPERATIONS,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from cloud_agent.accounts import accounts
 from cloud_agent.accounts.attempts import Attempts
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.errors import LedgerError
+from cloud_agent.mail import outgoing, transport
 from cloud_agent.privacy import erasure
 from cloud_agent.privacy.ledger import Head, Ledger
 from cloud_agent.privacy.vault import Vault
@@ -56,13 +58,19 @@ class Service:
         self.ledger: Final = ledger
         self.now: Final = now
         self.attempts: Final = Attempts()
+        self.recoveries: Final = Attempts()
         # Held while an export is written and while a person is erased: no file may appear
         # after the erasure has looked for them.
         self.export_lock: Final = threading.Lock()
+        # Held while letters are handed over, and while an erasure removes their copies.
+        self.mail_lock: Final = threading.Lock()
+        self.transport: Final = transport.choose(folder.mail)
+        self.closing = False
         # Called with a device id, in the event loop, after an order for it became durable.
         self.outbox_listeners: Final[list[Callable[[str], None]]] = []
         self._resources = resources
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._sending: set[asyncio.Future[int]] = set()
 
     @classmethod
     def open(
@@ -120,9 +128,30 @@ class Service:
             for listener in tuple(self.outbox_listeners):
                 self._loop.call_soon_threadsafe(listener, device)
 
+    def link(self, what: str, token: str) -> str:
+        """The address that a letter gives for a token. `TARE_PUBLIC_URL` is where people reach
+        the web pages of this installation.
+        """
+        base = os.environ.get("TARE_PUBLIC_URL", "http://localhost:8080").rstrip("/")
+        return f"{base}/{what}/{token}"
+
+    def mail_is_waiting(self) -> None:
+        """Sends what waits, soon and elsewhere where a server runs, else at once."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._send_mail)
+        else:
+            outgoing.send_due(self)
+
+    def _send_mail(self) -> None:
+        task = asyncio.ensure_future(asyncio.to_thread(outgoing.send_due, self))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
     def close(self) -> None:
         """Finishes what is queued and closes everything, the lock last."""
-        self._resources.close()
+        self.closing = True
+        with self.mail_lock:  # a letter that is being handed over
+            self._resources.close()
 
     def __enter__(self) -> Self:
         return self

@@ -84,18 +84,19 @@ def read_password(file: Path | None, *, twice: bool = False) -> str:
     where every user of the machine could read it. `twice`: a new one, typed two times.
     """
     if file is not None:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the password from {file}") from error
-        return _first_line(text)
+        return _password_in(file)
     if "TARE_PASSWORD" in os.environ:
         return os.environ["TARE_PASSWORD"]
     require_terminal("give the password with --password-file or TARE_PASSWORD")
-    password = getpass.getpass("Password: ")
-    if twice and getpass.getpass("The same again: ") != password:
-        raise UsageError("the two passwords are not the same")
-    return password
+    return _ask_password("Password: ", twice=twice)
+
+
+def read_new_password(file: Path | None) -> str:
+    """A password that takes the place of another, from the file or typed two times."""
+    if file is not None:
+        return _password_in(file)
+    require_terminal("give the new password with --new-password-file")
+    return _ask_password("New password: ", twice=True)
 
 
 def require_terminal(advice: str) -> None:
@@ -132,6 +133,21 @@ def printable(text: str) -> str:
     or a topic, may hold escape sequences. One line stays one line.
     """
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _password_in(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the password from {file}") from error
+    return _first_line(text)
+
+
+def _ask_password(prompt: str, *, twice: bool) -> str:
+    password = getpass.getpass(prompt)
+    if twice and getpass.getpass("The same again: ") != password:
+        raise UsageError("the two passwords are not the same")
+    return password
 
 
 def _first_line(text: str) -> str:

@@ -70,9 +70,7 @@ def create(service: Service, new: NewAccount) -> Account:
     if new.health_consent is not None:
         consent = agreements.accepted(agreements.HEALTH, new.health_consent)
     zones.zone_of(new.zone)
-    name = new.name.strip()
-    if not name.isprintable() or len(name.encode()) > _MAX_NAME_SIZE:
-        raise UsageError(f"a name is printable and has at most {_MAX_NAME_SIZE} bytes")
+    name = checked_name(new.name)
     passwords.check(new.password, personal=email)
 
     subject = secrets.token_bytes(OWNER_ID_SIZE)
@@ -84,7 +82,7 @@ def create(service: Service, new: NewAccount) -> Account:
     )
     try:
         vault.create_owner(subject, (Purpose.HEALTH, Purpose.IDENTITY))
-        contact = _seal_contact(vault, account, Contact(email, name))
+        contact = seal_contact(vault, account, Contact(email, name))
         service.writer.call(lambda c: _insert(c, account, contact, terms, consent))
     except BaseException:
         vault.destroy((subject,))
@@ -180,6 +178,20 @@ def withdraw_health_consent(service: Service, account: Account) -> None:
     service.writer.call(lambda c: c.execute(table.update().where(*where).values(values)))
 
 
+def checked_name(given: str) -> str:
+    """A name without blanks around it. Raises `UsageError`."""
+    name = given.strip()
+    if not name.isprintable() or len(name.encode()) > _MAX_NAME_SIZE:
+        raise UsageError(f"a name is printable and has at most {_MAX_NAME_SIZE} bytes")
+    return name
+
+
+def seal_contact(vault: Vault, account: Account, person: Contact) -> bytes:
+    """Contact data as the account's row holds them."""
+    plaintext = cbor.encode([person.email, person.name])
+    return vault.encrypt(account.subject, Purpose.IDENTITY, "account", account.id, plaintext)
+
+
 def finish_openings(database: Database, vault: Vault) -> None:
     """Finishes or removes what a cut left of accounts that were being opened."""
     for subject in vault.store.unconfirmed():
@@ -201,11 +213,6 @@ def _find(database: Database, where: sa.ColumnElement[bool]) -> Account | None:
     if row is None:
         return None
     return Account(row.id, row.subject, row.zone, row.state, row.created_s)
-
-
-def _seal_contact(vault: Vault, account: Account, person: Contact) -> bytes:
-    plaintext = cbor.encode([person.email, person.name])
-    return vault.encrypt(account.subject, Purpose.IDENTITY, "account", account.id, plaintext)
 
 
 def _insert(

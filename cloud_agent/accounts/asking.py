@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloud_agent.accounts import accounts
+from cloud_agent.accounts import accounts, sessions
 from cloud_agent.accounts.accounts import Account
-from cloud_agent.arguments import Arguments, text
+from cloud_agent.arguments import Arguments, optional_text, text
 
 if TYPE_CHECKING:
     from cloud_agent.service import Service
 
 
-def account_of(service: Service, arguments: Arguments) -> Account:
-    """The account that `email` and `password` of the arguments prove. Raises `RefusedError`."""
+def account_of(service: Service, arguments: Arguments, *, fresh: bool = False) -> Account:
+    """The account that `session`, or `email` and `password` of the arguments, prove.
+
+    `fresh`: for what cannot be undone; a session proves it for five minutes only. Raises
+    `RefusedError`.
+    """
+    session = optional_text(arguments, "session")
+    if session is not None:
+        return sessions.account_of(service, session, fresh=fresh)
     return accounts.authenticate(service, text(arguments, "email"), text(arguments, "password"))

@@ -110,7 +110,7 @@ def show(
 ) -> None:
     """Show an account: contact data, what was agreed to and when, devices."""
     with terminal.connect(data) as client:
-        found = client.ask("account.show", _login(email, password_file))
+        found = client.ask("account.show", login(email, password_file))
     if as_json:
         _print_json(found)
         return
@@ -152,7 +152,7 @@ def consent(
     """Give your consent to the processing of health data, or withdraw it. Takes effect at once."""
     version = _consent(given=give)
     with terminal.connect(data) as client:
-        client.ask("account.consent", _login(email, password_file) | {"version": version})
+        client.ask("account.consent", login(email, password_file) | {"version": version})
     if version is None:
         out.print("Withdrawn: no further reading is stored. Those that are there stay until you")
         out.print("erase the account.")
@@ -178,7 +178,7 @@ def export(
     if output.exists():
         raise UsageError(f"{output} is there already")
     with terminal.connect(data) as client:
-        made = client.ask("account.export", _login(email, password_file))
+        made = client.ask("account.export", login(email, password_file))
         size = _copy_private(Path(made["path"]), output)
     out.print(f"{output}: {size:,} bytes. Whoever has this file can read it: keep it safe.")
 
@@ -199,7 +199,7 @@ def erase(
     Every file is scanned before and after; the receipt says what was found and what cannot be
     checked. Devices erase when they connect next; `tare account erasure` shows how far it is.
     """
-    arguments = _login(email, password_file) | {"also_scan": _absolute(also_scan)}
+    arguments = login(email, password_file) | {"also_scan": _absolute(also_scan)}
     if not yes:
         terminal.require_terminal("add --yes when you are sure")
         if not terminal.confirm(f"Erase the account {email} and all its readings for good?"):
@@ -227,7 +227,8 @@ def erasure(
     _show_receipt(report, as_json=as_json)
 
 
-def _login(email: str, password_file: Path | None) -> dict[str, Any]:
+def login(email: str, password_file: Path | None) -> dict[str, Any]:
+    """The arguments that say who asks."""
     return {"email": email, "password": terminal.read_password(password_file)}
 
 

@@ -5,7 +5,8 @@ Order, each step durable before the next and harmless to repeat after a cut:
    the plan is sealed under a key of this request;
 2. the ledger: from here on nothing of the person is taken any more, and nothing can stop it;
 3. the keys, which makes every copy unreadable, backups included;
-4. exports on disk; then, in one transaction, rows, the end of claims, orders to the devices;
+4. exports and copies of letters on disk; then, in one transaction, rows, the end of claims,
+   orders to the devices;
 5. compaction, and the scan of every file: nothing may be found;
 6. when every device has confirmed: the scan of given files (a flash image), and last the key
    of the request.
@@ -143,8 +144,9 @@ def _carry_out(service: Service, request: bytes) -> None:
     """Steps 3 to 5. Raises `TareError`; all of it may be repeated."""
     todo = plan.load(service, request)
     service.vault.destroy(todo.person.owners)
-    for name in todo.exports:
-        remove_durably(service.folder.exports / name)
+    with service.mail_lock:  # a letter that is being written would come back
+        for name in todo.files:
+            remove_durably(service.folder.root / name)
     rows = service.writer.call(lambda c: _erase_rows(service, c, request, todo))
     service.database.compact()
     after = proof.look_after(service.folder, service.database, todo)

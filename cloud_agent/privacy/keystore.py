@@ -8,7 +8,7 @@ write-ahead log: the log keeps what was destroyed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,9 +16,10 @@ import sqlalchemy as sa
 
 from cloud_agent.errors import KeyEncryptionKeyError, RefusedError, StorageError
 from cloud_agent.storage import keys_schema
+from cloud_agent.storage.annotations import Delete
 from cloud_agent.storage.database import check_version
 from cloud_agent.storage.engine import open_writer
-from cloud_agent.storage.keys_schema import credential, owner_key, schema_version
+from cloud_agent.storage.keys_schema import credential, owner_key, schema_version, token
 from cloud_agent.storage.writer import Writer
 
 
@@ -40,6 +41,18 @@ class Credential:
     email_hmac: bytes
     password_hash: str
     confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is kept of a random text that was handed out: its hash, whose it is, what it is for."""
+
+    hash: bytes
+    kind: str
+    subject: bytes
+    bound: bytes
+    made_s: int
+    until_s: int
 
 
 class KeyStore(Protocol):
@@ -78,8 +91,29 @@ class KeyStore(Protocol):
     def set_password_hash(self, subject: bytes, password_hash: str) -> None:
         """Replaces the hash (newer parameters, or a new password)."""
 
+    def set_email_hmac(self, subject: bytes, email_hmac: bytes) -> None:
+        """Replaces the address; `RefusedError` when it has another account."""
+
     def unconfirmed(self) -> list[bytes]:
         """Subjects whose account was being made when the process ended."""
+
+    def add_token(self, new: Token) -> None:
+        """Keeps a token."""
+
+    def token(self, token_hash: bytes) -> Token | None:
+        """The token of a hash."""
+
+    def tokens_of(self, subject: bytes) -> list[Token]:
+        """All tokens of a subject, oldest first."""
+
+    def remove_token(self, token_hash: bytes) -> bool:
+        """Removes one; False when it was not there (any more): of two who try, one is told so."""
+
+    def remove_tokens(self, subject: bytes) -> None:
+        """Removes all tokens of a subject."""
+
+    def remove_tokens_until(self, now_s: int) -> None:
+        """Removes those whose time is over."""
 
     def close(self) -> None:
         """Ends the store."""
@@ -137,8 +171,10 @@ class SqliteKeyStore:
         gone = list(owners)
 
         def delete(connection: sa.Connection) -> None:
-            connection.execute(owner_key.delete().where(owner_key.c.owner.in_(gone)))
-            connection.execute(credential.delete().where(credential.c.subject.in_(gone)))
+            for table in keys_schema.metadata.sorted_tables:
+                rule = table.info["erasing"]
+                if isinstance(rule, Delete):
+                    connection.execute(table.delete().where(table.c[rule.by].in_(gone)))
 
         self._writer.call(delete)
         # The driver is there while it is open.
@@ -175,10 +211,46 @@ class SqliteKeyStore:
         where = credential.c.subject == subject
         self._execute(credential.update().where(where).values(password_hash=password_hash))
 
+    def set_email_hmac(self, subject: bytes, email_hmac: bytes) -> None:
+        """See `KeyStore`."""
+        statement = credential.update().where(credential.c.subject == subject)
+        try:
+            self._execute(statement.values(email_hmac=email_hmac))
+        except sa.exc.IntegrityError as error:
+            raise RefusedError("this e-mail address has an account already") from error
+
     def unconfirmed(self) -> list[bytes]:
         """See `KeyStore`."""
         query = sa.select(credential.c.subject).where(credential.c.confirmed == 0)
         return list(self._writer.call(lambda c: c.execute(query).scalars().all()))
+
+    def add_token(self, new: Token) -> None:
+        """See `KeyStore`."""
+        self._execute(token.insert().values(**asdict(new)))
+
+    def token(self, token_hash: bytes) -> Token | None:
+        """See `KeyStore`."""
+        query = sa.select(token).where(token.c.hash == token_hash)
+        row = self._writer.call(lambda c: c.execute(query).one_or_none())
+        return None if row is None else Token(*row)
+
+    def tokens_of(self, subject: bytes) -> list[Token]:
+        """See `KeyStore`."""
+        query = sa.select(token).where(token.c.subject == subject).order_by(token.c.made_s)
+        return [Token(*row) for row in self._writer.call(lambda c: c.execute(query).all())]
+
+    def remove_token(self, token_hash: bytes) -> bool:
+        """See `KeyStore`."""
+        statement = token.delete().where(token.c.hash == token_hash)
+        return bool(self._writer.call(lambda c: c.execute(statement).rowcount))
+
+    def remove_tokens(self, subject: bytes) -> None:
+        """See `KeyStore`."""
+        self._execute(token.delete().where(token.c.subject == subject))
+
+    def remove_tokens_until(self, now_s: int) -> None:
+        """See `KeyStore`."""
+        self._execute(token.delete().where(token.c.until_s <= now_s))
 
     def close(self) -> None:
         """See `KeyStore`."""
@@ -202,3 +274,4 @@ def _create_or_check(connection: sa.Connection) -> None:
         connection.execute(schema_version.insert().values(values))
         return
     check_version(connection, schema_version, keys_schema.SCHEMA_VERSION)
+    keys_schema.metadata.create_all(connection)  # tables that were added since

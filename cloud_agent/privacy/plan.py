@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from cloud_agent.accounts import accounts
 from cloud_agent.errors import CiphertextError, NotFoundError
 from cloud_agent.files import write_private
+from cloud_agent.mail import outgoing
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.scan import MIN_PATTERN_SIZE, Pattern
 from cloud_agent.privacy.vault import Purpose
@@ -38,7 +39,7 @@ NO_HOME: Final = ""
 _SAMPLES: Final = 16
 _SAMPLE_SIZE: Final = 32
 _SIGNATURE_SIZE: Final = 64
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One erasure. `given` are further files to scan, such as flash images."""
+    """One erasure. `files` are to be removed, by their path in the data folder: exports, copies
+    of letters. `given` are further files to scan, such as flash images.
+    """
 
     person: Person
     endings: tuple[Ending, ...]
-    exports: tuple[str, ...]
+    files: tuple[str, ...]
     patterns: tuple[Pattern, ...]
     given: tuple[Path, ...]
 
@@ -78,20 +81,19 @@ def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan
         )
         person = Person((account.id,), (account.subject, *trays))
         endings = endings_of(connection, account.id, account.subject)
-        exports = tuple(
-            connection.execute(
-                sa.select(schema.export_file.c.name).where(
-                    schema.export_file.c.subject == account.subject
-                )
-            ).scalars()
-        )
+        table = schema.export_file
+        query = sa.select(table.c.name).where(table.c.subject == account.subject)
+        exports = [f"exports/{name}" for name in connection.execute(query).scalars()]
+        letters = [
+            f"mail/{row.hex()}.eml" for row in outgoing.copies_of(connection, account.subject)
+        ]
         samples = _samples(connection, service, person)
     patterns = (
         *_identity(service, account, exported=bool(exports)),
         *_keys(service, person),
         *samples,
     )
-    return Plan(person, endings, exports, patterns, given)
+    return Plan(person, endings, (*exports, *letters), patterns, given)
 
 
 def save(service: Service, request: bytes, plan: Plan) -> None:
@@ -253,7 +255,7 @@ def _encode(plan: Plan) -> bytes:
                 [e.device, e.epoch, None if e.handles is None else list(e.handles), e.live]
                 for e in plan.endings
             ],
-            list(plan.exports),
+            list(plan.files),
             [[p.label, p.data, p.home] for p in plan.patterns],
             [str(path) for path in plan.given],
         ]
@@ -262,16 +264,18 @@ def _encode(plan: Plan) -> bytes:
 
 def _decode(plaintext: bytes) -> Plan:
     item: Any = cbor.decode(plaintext)
-    if item[0] != _VERSION:
+    if item[0] not in (1, _VERSION):
         raise CiphertextError("the plan of this erasure was made by another version of Tare")
-    _, (accounts_, owners), endings, exports, patterns, given = item
+    version, (accounts_, owners), endings, files, patterns, given = item
+    if version == 1:  # it knew exports only
+        files = [f"exports/{name}" for name in files]
     return Plan(
         person=Person(tuple(accounts_), tuple(owners)),
         endings=tuple(
             Ending(device, epoch, None if handles is None else tuple(handles), live)
             for device, epoch, handles, live in endings
         ),
-        exports=tuple(exports),
+        files=tuple(files),
         patterns=tuple(Pattern(*pattern) for pattern in patterns),
         given=tuple(map(Path, given)),
     )

@@ -64,3 +64,9 @@ REFUSED: Final = About(
 ERASURE: Final = About(
     Category.TECHNICAL, Purpose.ACCOUNTABILITY, Basis.OBLIGATION, Retention.EVIDENCE, Link.NONE
 )
+LETTER: Final = About(
+    Category.TECHNICAL, Purpose.ACCOUNT, Basis.CONTRACT, Retention.MONTH, Link.ROW
+)
+LETTER_TEXT: Final = About(
+    Category.CONTACT, Purpose.ACCOUNT, Basis.CONTRACT, Retention.MONTH, Link.ROW
+)

@@ -57,6 +57,7 @@ class Retention(StrEnum):
     DEVICE = "while the device may come back: a key is refused for good once it was seen"
     MINUTES = "ten minutes"
     DAY = "one day"
+    MONTH = "30 days"
     QUARTER = "90 days"
     EVIDENCE = "while the erasure must stay provable and must hold against late arrivals"
 

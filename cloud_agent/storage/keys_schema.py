@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import CheckConstraint, MetaData, Table
+from sqlalchemy import CheckConstraint, Index, MetaData, Table
 from sqlalchemy import UniqueConstraint as Unique
 
 from cloud_agent.storage import abouts as a
@@ -48,6 +48,22 @@ credential: Final = Table(
     column("password_hash", TEXT, about=a.CREDENTIAL),  # argon2id with its parameters
     # 0 until the account's rows are durable in the main database: two files, two commits.
     column("confirmed", INTEGER, about=a.CREDENTIAL),
+    info={"erasing": Delete("subject")},
+    sqlite_strict=True,
+)
+
+token: Final = Table(
+    "token",
+    metadata,
+    # SHA-256 of 32 random bytes that only the person has: nobody can find them from it.
+    column("hash", BLOB, primary_key=True, about=a.CREDENTIAL),
+    column("kind", TEXT, about=a.CREDENTIAL),
+    column("subject", BLOB, about=a.PERSON_ID),
+    column("bound", BLOB, about=a.CREDENTIAL),  # what it is for: a request, a sealed address
+    column("made_s", INTEGER, about=a.CREDENTIAL),
+    column("until_s", INTEGER, about=a.CREDENTIAL),
+    Index("token_subject", "subject"),
+    CheckConstraint("kind IN ('session', 'recovery', 'address', 'request')"),
     info={"erasing": Delete("subject")},
     sqlite_strict=True,
 )

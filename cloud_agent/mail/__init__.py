@@ -1,0 +1,1 @@
+"""E-mail: letters that go out, requests that come in."""
