@@ -89,7 +89,9 @@ def test_a_file_is_no_folder_for_the_demo(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_every_part(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    command = [sys.executable, "-P", "-m", "tools.demo", "--data", str(data)]
+    # A shell starts what it puts into the background with this signal ignored, for good.
+    interruptible = ["env", "--default-signal=INT"]
+    command = [*interruptible, sys.executable, "-P", "-m", "tools.demo", "--data", str(data)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as demo:
         deadline_s = time.monotonic() + 60
         while not (data / "scale.flash").exists():
