@@ -70,3 +70,16 @@ LETTER: Final = About(
 LETTER_TEXT: Final = About(
     Category.CONTACT, Purpose.ACCOUNT, Basis.CONTRACT, Retention.MONTH, Link.ROW
 )
+REQUEST: Final = About(
+    Category.TECHNICAL,
+    Purpose.ACCOUNTABILITY,
+    Basis.OBLIGATION,
+    Retention.LIMITATION,
+    Link.ROW,
+)
+REQUEST_TEXT: Final = About(
+    Category.CONTACT, Purpose.ACCOUNTABILITY, Basis.OBLIGATION, Retention.CLOSED, Link.ROW
+)
+RIGHT: Final = About(
+    Category.PREFERENCE, Purpose.ACCOUNTABILITY, Basis.OBLIGATION, Retention.ACCOUNT, Link.ROW
+)

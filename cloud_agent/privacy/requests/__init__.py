@@ -1,0 +1,1 @@
+"""Privacy requests: received by any channel, verified, carried out, proven, in time."""
