@@ -48,14 +48,22 @@ _VERB_RELEASE: Final = 5
 _DEVICE_PATIENCE_S: Final = 30 * 86_400
 
 
-def erase(service: Service, account: Account, *, given: tuple[Path, ...] = ()) -> Report:
+def erase(
+    service: Service,
+    account: Account,
+    *,
+    given: tuple[Path, ...] = (),
+    request: bytes | None = None,
+) -> Report:
     """Erases an account and its person; returns what was found before and after.
 
-    `given`: further files to scan, read when the devices have confirmed. Raises `TareError`
+    `given`: further files to scan, read when the devices have confirmed. `request`: the number
+    it gets, that of the privacy request which it answers; else a random one. Raises `TareError`
     when it could not be completed; it is then carried on at the next start, or by `status`.
     """
     with service.export_lock:
-        request = _begin(service, account, given)
+        request = secrets.token_bytes(_REQUEST_SIZE) if request is None else request
+        _begin(service, account, given, request)
         _carry_out(service, request)
     _announce(service, request)
     return status(service, request)
@@ -69,10 +77,15 @@ def status(service: Service, request: bytes, *, given: tuple[Path, ...] = ()) ->
             _carry_out(service, request)
             _announce(service, request)
         report = proof.read(service.database, request)
-        if report.state in {"awaiting-devices", "failed"} and report.devices_confirmed:
+        if _may_close(report):
             _close(service, request, given)
             report = proof.read(service.database, request)
         return report
+
+
+def _may_close(report: Report) -> bool:
+    ended = report.closed_s is not None or report.state in {"running", "unconfirmed"}
+    return not ended and report.devices_confirmed
 
 
 def resume(service: Service) -> None:
@@ -93,7 +106,10 @@ def carry_on(service: Service) -> None:
     long for one.
     """
     erasure = schema.erasure
-    query = sa.select(erasure.c.id).where(erasure.c.state == "awaiting-devices")
+    # Proven and not closed: a cut came between, and the plan is still there.
+    query = sa.select(erasure.c.id).where(
+        erasure.c.state.in_(("awaiting-devices", "proven")), erasure.c.closed_s.is_(None)
+    )
     with service.database.reading() as connection:
         requests = list(connection.execute(query).scalars())
     for request in requests:
@@ -104,8 +120,7 @@ def carry_on(service: Service) -> None:
     _give_up_waiting(service)
 
 
-def _begin(service: Service, account: Account, given: tuple[Path, ...]) -> bytes:
-    request = secrets.token_bytes(_REQUEST_SIZE)
+def _begin(service: Service, account: Account, given: tuple[Path, ...], request: bytes) -> None:
     account_table, erasure = schema.account, schema.erasure
     now_s = service.now()
 
@@ -125,7 +140,6 @@ def _begin(service: Service, account: Account, given: tuple[Path, ...]) -> bytes
     except BaseException:
         _drop_abandoned(service)  # nothing has happened: the account is as before
         raise
-    return request
 
 
 def _ledger_entries(request: bytes, collected: Plan, now_s: int) -> list[Entry]:

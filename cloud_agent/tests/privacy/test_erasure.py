@@ -14,7 +14,7 @@ from cloud_agent.accounts import accounts
 from cloud_agent.errors import LedgerError, NotFoundError, RefusedError, TareError
 from cloud_agent.privacy import erasure, plan
 from cloud_agent.storage import schema
-from cloud_agent.tests.household import NOW_S, PASSWORD, Scale
+from cloud_agent.tests.household import NOW_S, PASSWORD, Household, Scale
 from cloud_agent.tests.privacy import witness
 from cloud_agent.tests.privacy.home import Home, assert_gone
 from protocol import answer, cbor, command, cose
@@ -287,3 +287,12 @@ def test_an_open_foreign_reader_delays_compaction_but_not_unreadability(home: Ho
     report = erasure.status(home.service, bytes.fromhex(request))
     assert report.state == "awaiting-devices"
     assert_gone(home.root, home.patterns)
+
+
+def test_without_devices_the_plan_is_destroyed_at_once(household: Household) -> None:
+    """The plan holds what is looked for: the last trace of the person, under the last key."""
+    ann = household.open_account("ann@example.org", "Ann Canary Archer")
+    report = erasure.erase(household.service, ann)
+    assert (report.state, report.closed_s) == ("proven", household.clock())
+    assert list(household.service.folder.erasures.iterdir()) == []
+    assert household.service.vault.store.owners() == set()
