@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from cloud_agent.accounts.accounts import Account
-from cloud_agent.devices import outbox
+from cloud_agent.devices import outbox, people
 from cloud_agent.devices.errors import ClaimError, UnknownDeviceError
 from cloud_agent.privacy.ledger import Tombstone
 from cloud_agent.readings.store import create_tray
@@ -20,7 +21,6 @@ from protocol.errors import MessageError
 _MOST_ATTEMPTS = 5
 _WITHIN_S = 3600
 
-_FIRST_HANDLE = 1
 _FIRST_SLOT = 1
 
 
@@ -84,8 +84,11 @@ class Claims:
         epoch = self._next_epoch(connection, device)
         tray = create_tray(connection, self._service.vault)
         claimed = Claimed(device, epoch)
-        _insert(connection, claimed, account, tray, now_s)
-        order = command.Claim(epoch, [command.Person(_FIRST_HANDLE, _FIRST_SLOT, 0)])
+        handle = people.next_handle(connection, self._service.ledger, device)
+        person = command.Person(handle, _FIRST_SLOT, 0)
+        claim = {"account": account.id, "tray": tray, "from_s": now_s}
+        _insert(connection, claimed, account, claim, person)
+        order = command.Claim(epoch, [person])
         outbox.place(connection, device, order, now_s)
         return claimed
 
@@ -184,15 +187,17 @@ def _open_claim(connection: sa.Connection, device: str) -> bool:
 
 
 def _insert(
-    connection: sa.Connection, claimed: Claimed, account: Account, tray: bytes, now_s: int
+    connection: sa.Connection,
+    claimed: Claimed,
+    account: Account,
+    claim: dict[str, Any],
+    person: command.Person,
 ) -> None:
     where = {"device": claimed.device, "epoch": claimed.epoch}
-    connection.execute(
-        schema.claim.insert().values(**where, account=account.id, tray=tray, from_s=now_s)
-    )
+    connection.execute(schema.claim.insert().values(where | claim))
     connection.execute(
         schema.person_handle.insert().values(
-            **where, handle=_FIRST_HANDLE, subject=account.subject, slot=_FIRST_SLOT
+            **where, handle=person.handle, subject=account.subject, slot=person.slot
         )
     )
     table = schema.claim_window

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloud_agent.accounts import accounts
@@ -45,6 +46,7 @@ class Scale:
     signer: CommandSigner
     next_sequence: int = 1
     epoch: int = 0
+    handle: int = 1  # of whoever claimed it
     sent: list[bytes] = field(default_factory=list)
 
     @property
@@ -106,9 +108,21 @@ class Household:
         claims = Claims(self.service)
         claimed = asyncio.run(claims.claim(account, claim_code.to_text(code)))
         scale.epoch = claimed.epoch
+        table = schema.person_handle
+        query = sa.select(table.c.handle).where(
+            table.c.device == scale.id,
+            table.c.epoch == scale.epoch,
+            table.c.subject == account.subject,
+        )
+        with self.service.database.reading() as connection:
+            scale.handle = connection.execute(query).scalar_one()
 
-    def weigh(self, scale: Scale, grams: Sequence[int], *, handle: int = 1) -> bytes:
-        """A signed frame with these weights, one a minute, up to now."""
+    def weigh(self, scale: Scale, grams: Sequence[int], *, handle: int | None = None) -> bytes:
+        """A signed frame with these weights, one a minute, up to now; of whoever claimed the
+        scale, unless `handle` says otherwise.
+        """
+        if handle is None:
+            handle = scale.handle
         start_s = self.clock() - 60 * len(grams)
         attribution = 1 if handle else 0
         records = [
