@@ -52,9 +52,15 @@ def place(
     device: str,
     order: Order,
     now_s: int,
+    *,
+    erasure: bytes | None = None,
 ) -> int:
-    """Puts an order into the outbox; returns its number. Afterwards: `service.announce_orders`."""
+    """Puts an order into the outbox; returns its number. Afterwards: `service.announce_orders`.
+
+    `erasure`: the erasure that waits for it.
+    """
     values = {
+        "erasure": erasure,
         "device": device,
         "verb": order.VERB,
         "arguments": cbor.encode(order.arguments()),
@@ -63,6 +69,15 @@ def place(
     }
     key = connection.execute(_table.insert().values(**values)).inserted_primary_key
     return int(key[0]) if key is not None else 0
+
+
+def await_release(connection: sa.Connection, device: str, erasure: bytes | None) -> None:
+    """A device that was given away and was not there since still has what it had: the erasure
+    waits for the release that it has not obeyed yet.
+    """
+    waiting = (_table.c.device == device, _table.c.state == "waiting")
+    release = _table.c.verb == command.VERB_RELEASE
+    connection.execute(_table.update().where(*waiting, release).values(erasure=erasure))
 
 
 def cancel(connection: sa.Connection, device: str, verbs: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from cloud_agent.storage import keys_schema, schema
-from cloud_agent.storage.annotations import About, Delete, Erasing, Keep, Match, Scrub
+from cloud_agent.storage.annotations import About, Category, Delete, Erasing, Keep, Match, Scrub
 
 STORES: Final = {"tare.db": schema.metadata, "keys.db": keys_schema.metadata}
 
@@ -46,13 +46,21 @@ def register() -> Iterator[Line]:
                 )
 
 
-def erase_rows(connection: sa.Connection, metadata: sa.MetaData, person: Person) -> dict[str, int]:
-    """Deletes or scrubs the person's rows in all tables; returns how many rows of each."""
+def erase_rows(
+    connection: sa.Connection,
+    metadata: sa.MetaData,
+    person: Person,
+    *,
+    only_health: bool = False,
+) -> dict[str, int]:
+    """Deletes or scrubs the person's rows in all tables, or in those with health data; returns
+    how many rows of each.
+    """
     done = {}
     # Referring tables before those that they refer to.
     for table in reversed(metadata.sorted_tables):
         rule: Erasing = table.info["erasing"]
-        if isinstance(rule, Keep):
+        if isinstance(rule, Keep) or (only_health and not has_health_data(table)):
             continue
         where = table.c[rule.by].in_(_identifiers(rule.match, person))
         if isinstance(rule, Delete):
@@ -62,6 +70,11 @@ def erase_rows(connection: sa.Connection, metadata: sa.MetaData, person: Person)
             result = connection.execute(table.update().where(where).values(emptied))
         done[table.name] = result.rowcount
     return done
+
+
+def has_health_data(table: sa.Table) -> bool:
+    """Whether a table has a column with health data."""
+    return any(each.info["about"].category is Category.HEALTH for each in table.columns)
 
 
 def remaining_rows(

@@ -26,13 +26,21 @@ import sqlalchemy as sa
 from cloud_agent.devices import outbox as orders
 from cloud_agent.errors import NotFoundError, TareError
 from cloud_agent.files import remove_durably
-from cloud_agent.privacy import catalogue, plan, proof
+from cloud_agent.privacy import catalogue, plan, proof, readings_erasure
 from cloud_agent.privacy.catalogue import Person
-from cloud_agent.privacy.ledger import Begun, Entry, Finished, OwnerErased, Tombstone, owner_hash
+from cloud_agent.privacy.ledger import (
+    Begun,
+    Entry,
+    Finished,
+    OwnerErased,
+    ReadingsErased,
+    Tombstone,
+    owner_hash,
+)
 from cloud_agent.privacy.plan import Ending, Plan
 from cloud_agent.privacy.proof import Report
 from cloud_agent.storage import schema
-from protocol import cbor
+from protocol import command
 
 if TYPE_CHECKING:
     from cloud_agent.accounts.accounts import Account
@@ -41,9 +49,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _REQUEST_SIZE: Final = 16
-# Verbs of SPEC 6.2.
-_VERB_ERASE: Final = 4
-_VERB_RELEASE: Final = 5
 # A device that stays away does not keep the scan set alive for ever.
 _DEVICE_PATIENCE_S: Final = 30 * 86_400
 
@@ -54,8 +59,10 @@ def erase(
     *,
     given: tuple[Path, ...] = (),
     request: bytes | None = None,
+    only_readings: bool = False,
 ) -> Report:
-    """Erases an account and its person; returns what was found before and after.
+    """Erases an account and its person, or only what was measured of them; returns what was
+    found before and after.
 
     `given`: further files to scan, read when the devices have confirmed. `request`: the number
     it gets, that of the privacy request which it answers; else a random one. Raises `TareError`
@@ -63,7 +70,7 @@ def erase(
     """
     with service.export_lock:
         request = secrets.token_bytes(_REQUEST_SIZE) if request is None else request
-        _begin(service, account, given, request)
+        _begin(service, account, given, request, only_readings=only_readings)
         _carry_out(service, request)
     _announce(service, request)
     return status(service, request)
@@ -120,19 +127,27 @@ def carry_on(service: Service) -> None:
     _give_up_waiting(service)
 
 
-def _begin(service: Service, account: Account, given: tuple[Path, ...], request: bytes) -> None:
+def _begin(
+    service: Service,
+    account: Account,
+    given: tuple[Path, ...],
+    request: bytes,
+    *,
+    only_readings: bool,
+) -> None:
     account_table, erasure = schema.account, schema.erasure
     now_s = service.now()
 
     def mark(connection: sa.Connection) -> None:
         # No claim and no login from here on: the plan stays complete.
         where = account_table.c.id == account.id
-        connection.execute(account_table.update().where(where).values(state="erasing"))
+        if not only_readings:
+            connection.execute(account_table.update().where(where).values(state="erasing"))
         connection.execute(erasure.insert().values(id=request, state="running", requested_s=now_s))
 
     service.writer.call(mark)
     try:
-        collected = plan.collect(service, account, given)
+        collected = plan.collect(service, account, given, only_readings=only_readings)
         before = proof.look_before(service.folder, collected)
         service.writer.call(lambda c: proof.note_before(c, request, before))
         plan.save(service, request, collected)
@@ -145,7 +160,11 @@ def _begin(service: Service, account: Account, given: tuple[Path, ...], request:
 def _ledger_entries(request: bytes, collected: Plan, now_s: int) -> list[Entry]:
     hashes = [owner_hash(owner) for owner in collected.person.owners]
     entries: list[Entry] = [Begun(request.hex(), now_s)]
-    entries += [OwnerErased(request.hex(), name, now_s) for name in hashes]
+    if collected.readings is None:
+        entries += [OwnerErased(request.hex(), name, now_s) for name in hashes]
+    else:
+        key = owner_hash(collected.readings.key_id)
+        entries.append(ReadingsErased(request.hex(), hashes[0], key, now_s))
     for ending in collected.endings:
         handles = (None,) if ending.handles is None else ending.handles
         entries += [
@@ -157,7 +176,8 @@ def _ledger_entries(request: bytes, collected: Plan, now_s: int) -> list[Entry]:
 def _carry_out(service: Service, request: bytes) -> None:
     """Steps 3 to 5. Raises `TareError`; all of it may be repeated."""
     todo = plan.load(service, request)
-    service.vault.destroy(todo.person.owners)
+    if todo.readings is None:
+        service.vault.destroy(todo.person.owners)
     with service.mail_lock:  # a letter that is being written would come back
         for name in todo.files:
             remove_durably(service.folder.root / name)
@@ -173,6 +193,10 @@ def _erase_rows(
     service: Service, connection: sa.Connection, request: bytes, todo: Plan
 ) -> dict[str, int]:
     now_s = service.now()
+    if todo.readings is not None:
+        rows = readings_erasure.erase_rows(service, connection, request, todo)
+        _note_unreadable(service, connection, request, now_s)
+        return rows
     _place_orders(connection, request, todo.endings, now_s)
     claim = schema.claim
     for ending in todo.endings:
@@ -182,6 +206,13 @@ def _erase_rows(
                 claim.update().where(*where, claim.c.until_s.is_(None)).values(until_s=now_s)
             )
     rows = catalogue.erase_rows(connection, schema.metadata, todo.person)
+    _note_unreadable(service, connection, request, now_s)
+    return rows
+
+
+def _note_unreadable(
+    service: Service, connection: sa.Connection, request: bytes, now_s: int
+) -> None:
     head = service.ledger.head()
     connection.execute(schema.ledger_head.delete())
     connection.execute(
@@ -193,7 +224,6 @@ def _erase_rows(
         .where(erasure.c.id == request, erasure.c.unreadable_s.is_(None))
         .values(unreadable_s=now_s)
     )
-    return rows
 
 
 def _place_orders(
@@ -205,26 +235,17 @@ def _place_orders(
         return  # placed before a cut, in one transaction with the end of the claims
     for ending in endings:
         if not ending.live:
-            # A device that was given away, and was not there since, still has what it had.
-            waiting = (outbox.c.device == ending.device, outbox.c.state == "waiting")
-            release = outbox.c.verb == _VERB_RELEASE
-            connection.execute(outbox.update().where(*waiting, release).values(erasure=request))
+            orders.await_release(connection, ending.device, request)
             continue
         orders.cancel(connection, ending.device, orders.OF_A_CLAIM)
-        arguments: list[list[int]] = [[]]
-        if ending.handles is not None:
-            arguments = [[handle] for handle in ending.handles if handle]
-        for one in arguments:
-            connection.execute(
-                outbox.insert().values(
-                    device=ending.device,
-                    verb=_VERB_ERASE,
-                    arguments=cbor.encode(one),
-                    state="waiting",
-                    placed_s=now_s,
-                    erasure=request,
-                )
-            )
+        for order in _erase_orders(ending):
+            orders.place(connection, ending.device, order, now_s, erasure=request)
+
+
+def _erase_orders(ending: Ending) -> list[command.Erase]:
+    if ending.handles is None:
+        return [command.Erase(None)]
+    return [command.Erase(handle) for handle in ending.handles if handle]
 
 
 def _announce(service: Service, request: bytes) -> None:
@@ -287,7 +308,10 @@ def _sweep_restored(service: Service) -> None:
         stored = set(connection.execute(sa.select(owner.c.id)).scalars())
     known = stored | service.vault.store.owners()
     back = [one for one in known if service.ledger.is_owner_erased(one)]
+    readings = readings_erasure.sweep_restored(service, known.difference(back))
     if not back:
+        if readings:
+            service.database.compact()
         return
     service.vault.destroy(back)
 

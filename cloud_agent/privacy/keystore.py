@@ -70,6 +70,11 @@ class KeyStore(Protocol):
     def keys_of(self, owner: bytes) -> list[WrappedKey]:
         """All keys of an owner."""
 
+    def replace_key(self, old_id: bytes, new: WrappedKey) -> bool:
+        """Destroys the key `old_id` and every trace of it, and puts `new` in its place; False,
+        and nothing happens, when it is gone already.
+        """
+
     def owners(self) -> set[bytes]:
         """Every owner that has a key or a credential."""
 
@@ -161,6 +166,19 @@ class SqliteKeyStore:
         rows = self._writer.call(lambda c: c.execute(query).all())
         return [WrappedKey(row.id, row.owner, row.purpose, row.wrapped) for row in rows]
 
+    def replace_key(self, old_id: bytes, new: WrappedKey) -> bool:
+        """See `KeyStore`."""
+
+        def replace(connection: sa.Connection) -> bool:
+            gone = connection.execute(owner_key.delete().where(owner_key.c.id == old_id))
+            if gone.rowcount:
+                connection.execute(owner_key.insert().values(**asdict(new)))
+            return bool(gone.rowcount)
+
+        done = self._writer.call(replace)
+        self._vacuum()  # also where a cut came between the two
+        return done
+
     def owners(self) -> set[bytes]:
         """See `KeyStore`."""
         query = sa.union(sa.select(owner_key.c.owner), sa.select(credential.c.subject))
@@ -177,8 +195,7 @@ class SqliteKeyStore:
                     connection.execute(table.delete().where(table.c[rule.by].in_(gone)))
 
         self._writer.call(delete)
-        # The driver is there while it is open.
-        self._writer.call_alone(lambda c: c.connection.driver_connection.execute("VACUUM"))  # type: ignore[union-attr]
+        self._vacuum()
 
     def add_credential(self, new: Credential) -> None:
         """See `KeyStore`."""
@@ -255,6 +272,10 @@ class SqliteKeyStore:
     def close(self) -> None:
         """See `KeyStore`."""
         self._writer.close()
+
+    def _vacuum(self) -> None:
+        # The driver is there while it is open.
+        self._writer.call_alone(lambda c: c.connection.driver_connection.execute("VACUUM"))  # type: ignore[union-attr]
 
     def _execute(self, statement: sa.Executable) -> None:
         self._writer.call(lambda c: c.execute(statement))

@@ -51,6 +51,17 @@ class OwnerErased:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingsErased:
+    """The readings of this owner under this key are erased; their account stays."""
+
+    kind: ClassVar[str] = "readings"
+    request: str
+    owner_hash: str
+    key_hash: str  # SHA-256 of the random id of the health key
+    at_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tombstone:
     """Records of this device, claim epoch and handle (None: all handles) come too late."""
 
@@ -71,9 +82,9 @@ class Finished:
     at_s: int
 
 
-Entry = Begun | OwnerErased | Tombstone | Finished
+Entry = Begun | OwnerErased | ReadingsErased | Tombstone | Finished
 _KINDS: Final[dict[str, type[Entry]]] = {
-    kind.kind: kind for kind in (Begun, OwnerErased, Tombstone, Finished)
+    kind.kind: kind for kind in (Begun, OwnerErased, ReadingsErased, Tombstone, Finished)
 }
 
 
@@ -85,7 +96,7 @@ class Head(NamedTuple):
 
 
 def owner_hash(owner: bytes) -> str:
-    """The name of an owner in the ledger. Ids are random, so it cannot be guessed back."""
+    """The name of an owner, or of a key, in the ledger. Ids are random: nobody guesses it back."""
     return hashlib.sha256(owner).hexdigest()
 
 
@@ -99,6 +110,7 @@ class Ledger:
         self._hashes: list[str] = []
         self._entries: list[Entry] = []
         self._owners: set[str] = set()
+        self._erased_keys: set[tuple[str, str]] = set()
         # Handles of (device, epoch); None among them stands for all.
         self._tombstones: dict[tuple[str, int], set[int | None]] = {}
         kept = _drop_torn_line(path)
@@ -137,6 +149,10 @@ class Ledger:
     def is_owner_erased(self, owner: bytes) -> bool:
         """Whether this subject or tray was erased."""
         return owner_hash(owner) in self._owners
+
+    def are_readings_erased(self, owner: bytes, key_id: bytes) -> bool:
+        """Whether what this health key of the owner sealed was erased."""
+        return (owner_hash(owner), owner_hash(key_id)) in self._erased_keys
 
     def unfinished(self) -> list[str]:
         """Requests (hex) that were begun and not finished, oldest first."""
@@ -201,6 +217,8 @@ class Ledger:
         self._entries.append(entry)
         if isinstance(entry, OwnerErased):
             self._owners.add(entry.owner_hash)
+        elif isinstance(entry, ReadingsErased):
+            self._erased_keys.add((entry.owner_hash, entry.key_hash))
         elif isinstance(entry, Tombstone):
             key = (entry.device, entry.epoch)
             # A new set: readers in other threads hold no lock.

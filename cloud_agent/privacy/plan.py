@@ -7,7 +7,7 @@ under a key of this one request, which is destroyed when the proof is done.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,9 +57,19 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Readings:
+    """Only what was measured goes: what this health key sealed, up to this change number."""
+
+    key_id: bytes
+    next_change: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """One erasure. `files` are to be removed, by their path in the data folder: exports, copies
-    of letters. `given` are further files to scan, such as flash images.
+    """One erasure, of everything or (`readings`) of what was measured.
+
+    `files` are to be removed, by their path in the data folder: exports, copies of letters.
+    `given` are further files to scan, such as flash images.
     """
 
     person: Person
@@ -67,10 +77,15 @@ class Plan:
     files: tuple[str, ...]
     patterns: tuple[Pattern, ...]
     given: tuple[Path, ...]
+    readings: Readings | None = None
 
 
-def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan:
+def collect(
+    service: Service, account: Account, given: tuple[Path, ...], *, only_readings: bool = False
+) -> Plan:
     """The plan for one account. Changes nothing."""
+    if only_readings:
+        return _collect_readings(service, account, given)
     with service.database.reading() as connection:
         trays = tuple(
             connection.execute(
@@ -81,9 +96,7 @@ def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan
         )
         person = Person((account.id,), (account.subject, *trays))
         endings = endings_of(connection, account.id, account.subject)
-        table = schema.export_file
-        query = sa.select(table.c.name).where(table.c.subject == account.subject)
-        exports = [f"exports/{name}" for name in connection.execute(query).scalars()]
+        exports = _exports(connection, account.subject)
         letters = [
             f"mail/{row.hex()}.eml" for row in outgoing.copies_of(connection, account.subject)
         ]
@@ -94,6 +107,30 @@ def collect(service: Service, account: Account, given: tuple[Path, ...]) -> Plan
         *samples,
     )
     return Plan(person, endings, (*exports, *letters), patterns, given)
+
+
+def _collect_readings(service: Service, account: Account, given: tuple[Path, ...]) -> Plan:
+    person = Person((), (account.subject,))
+    owner = schema.owner
+    with service.database.reading() as connection:
+        # Its claims go on: nothing of others, nothing of the tray, nobody is told to forget all.
+        endings = tuple(
+            replace(ending, handles=tuple(handle for handle in ending.handles or () if handle))
+            for ending in endings_of(connection, b"", account.subject)
+        )
+        exports = _exports(connection, account.subject)
+        samples = _samples(connection, service, person, (schema.reading, schema.frame))
+        query = sa.select(owner.c.next_change).where(owner.c.id == account.subject)
+        next_change = connection.execute(query).scalar_one()
+    keys = [p for p in _keys(service, person) if p.label.startswith(f"wrapped {Purpose.HEALTH}")]
+    readings = Readings(service.vault.key_id(account.subject, Purpose.HEALTH), next_change)
+    return Plan(person, endings, tuple(exports), (*keys, *samples), given, readings)
+
+
+def _exports(connection: sa.Connection, subject: bytes) -> list[str]:
+    table = schema.export_file
+    query = sa.select(table.c.name).where(table.c.subject == subject)
+    return [f"exports/{name}" for name in connection.execute(query).scalars()]
 
 
 def save(service: Service, request: bytes, plan: Plan) -> None:
@@ -187,10 +224,18 @@ def _keys(service: Service, person: Person) -> list[Pattern]:
     return patterns
 
 
-def _samples(connection: sa.Connection, service: Service, person: Person) -> list[Pattern]:
+_SAMPLED: Final = (schema.account, schema.reading, schema.frame)
+
+
+def _samples(
+    connection: sa.Connection,
+    service: Service,
+    person: Person,
+    tables: Sequence[sa.Table] = _SAMPLED,
+) -> list[Pattern]:
     """Pieces of ciphertexts and digests, and the plain records that a device may hold."""
     patterns = []
-    for table in (schema.account, schema.reading, schema.frame):
+    for table in tables:
         sealed = table.c.contact if table is schema.account else table.c.ciphertext
         by = table.c.subject if table is schema.account else table.c.owner
         query = sa.select(sealed).where(by.in_(person.owners)).limit(_SAMPLES)
@@ -258,6 +303,7 @@ def _encode(plan: Plan) -> bytes:
             list(plan.files),
             [[p.label, p.data, p.home] for p in plan.patterns],
             [str(path) for path in plan.given],
+            None if plan.readings is None else [plan.readings.key_id, plan.readings.next_change],
         ]
     )
 
@@ -266,7 +312,7 @@ def _decode(plaintext: bytes) -> Plan:
     item: Any = cbor.decode(plaintext)
     if item[0] not in (1, _VERSION):
         raise CiphertextError("the plan of this erasure was made by another version of Tare")
-    version, (accounts_, owners), endings, files, patterns, given = item
+    version, (accounts_, owners), endings, files, patterns, given, *more = item
     if version == 1:  # it knew exports only
         files = [f"exports/{name}" for name in files]
     return Plan(
@@ -278,4 +324,5 @@ def _decode(plaintext: bytes) -> Plan:
         files=tuple(files),
         patterns=tuple(Pattern(*pattern) for pattern in patterns),
         given=tuple(map(Path, given)),
+        readings=Readings(*more[0]) if more and more[0] is not None else None,
     )

@@ -107,8 +107,19 @@ def _look(folder: DataFolder, database: Database, todo: Plan, given: Sequence[Pa
     for hit in hits:
         by_label[hit.label] = by_label.get(hit.label, 0) + hit.count
     with database.reading() as connection:
-        rows = catalogue.remaining_rows(connection, schema.metadata, todo.person)
+        rows = _rows_left(connection, todo)
     return After(_by_file(folder, hits), by_label, rows, tuple(path.name for path in present))
+
+
+def _rows_left(connection: sa.Connection, todo: Plan) -> dict[str, int]:
+    if todo.readings is None:
+        return catalogue.remaining_rows(connection, schema.metadata, todo.person)
+    # Readings of afterwards are none of its business.
+    table = schema.reading
+    old = (table.c.owner.in_(todo.person.owners), table.c.change < todo.readings.next_change)
+    query = sa.select(sa.func.count()).select_from(table).where(*old)
+    count = connection.execute(query).scalar_one()
+    return {table.name: count} if count else {}
 
 
 def note_before(connection: sa.Connection, request: bytes, before: Before) -> None:

@@ -84,6 +84,19 @@ class Vault:
                 self._opened.pop(owner, None)
             self.store.destroy(gone)
 
+    def key_id(self, owner: bytes, purpose: Purpose) -> bytes:
+        """The id of the owner's key of today. Raises `KeyGoneError`."""
+        return self._key(owner, purpose).id
+
+    def replace(self, owner: bytes, purpose: Purpose, old_id: bytes) -> bool:
+        """A new key in the place of the key `old_id`, which is destroyed: what it sealed cannot
+        be read any more, what comes can be kept. False when that key is gone already.
+        """
+        new = self._wrap_key(owner, purpose, secrets.token_bytes(sealing.KEY_SIZE))
+        with self._lock:
+            self._opened.pop(owner, None)
+            return self.store.replace_key(old_id, new)
+
     def encrypt(
         self, owner: bytes, purpose: Purpose, table: str, row: bytes | str, plaintext: bytes
     ) -> bytes:

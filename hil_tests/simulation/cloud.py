@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from cloud_agent.accounts.accounts import Account
-from cloud_agent.devices import outbox
+from cloud_agent.devices import outbox, people
 from cloud_agent.devices.claims import Claimed, Claims
 from cloud_agent.devices.pki import Authority
 from cloud_agent.devices.signing import CommandSigner
@@ -244,18 +244,29 @@ class Cloud:
         self.service.announce_orders(device)
         self._send_announced()
 
-    def add_person(self, device: str, epoch: int, subject: bytes, handles: list[int]) -> None:
-        """The last of these handles is a new person of another account; the device is told all."""
-        values = {"device": device, "epoch": epoch, "handle": handles[-1], "slot": handles[-1]}
+    def handle_of(self, claimed: Claimed, subject: bytes) -> int:
+        """The handle that the claim gave to its account."""
+        table = schema.person_handle
+        where = (table.c.device == claimed.device, table.c.epoch == claimed.epoch)
+        query = sa.select(table.c.handle).where(*where, table.c.subject == subject)
+        with self.service.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
 
-        def add(connection: sa.Connection) -> None:
+    def add_person(self, device: str, epoch: int, subject: bytes) -> int:
+        """A new person of another account; the device is told. Their handle."""
+
+        def add(connection: sa.Connection) -> int:
+            handle = people.next_handle(connection, self.service.ledger, device)
+            slot = people.free_slot(connection, device, epoch)
+            values = {"device": device, "epoch": epoch, "handle": handle, "slot": slot}
             connection.execute(schema.person_handle.insert().values(**values, subject=subject))
-            people = [command.Person(handle, handle, 0) for handle in handles]
-            outbox.place(connection, device, command.People(people), self.now())
+            people.order_people(connection, device, epoch, self.now())
+            return handle
 
-        self.service.writer.call(add)
+        handle = self.service.writer.call(add)
         self.service.announce_orders(device)
         self._send_announced()
+        return handle
 
     def release(self, device: str, epoch: int) -> None:
         """The claim ends, and the device is told to forget it, in one transaction."""

@@ -17,9 +17,7 @@ from hil_tests.simulation.history import ClaimTruth, History
 from hil_tests.simulation.timeline import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timeline
 from protocol import command
 
-_OWNER_HANDLE = 1
 _MOST_PEOPLE = 3
-_LAST_SLOT = 8
 _LAST_STEP_OF_AN_ERASURE = 8
 _PEOPLE_STEP_ON = 30_000
 
@@ -32,9 +30,8 @@ class Home:
     epoch: int = 0
     account: int | None = None
     wants: int | None = None
-    # Handle to account, as long as both are there; a handle is never given twice in a claim.
+    # Handle to account, as long as both are there; a handle is never given twice.
     people: dict[int, int] = field(default_factory=dict)
-    next_handle: int = _OWNER_HANDLE
 
 
 class Households:
@@ -116,8 +113,9 @@ class Households:
             return
         self.claims += 1
         home.account, home.epoch, home.wants = wants, claimed.epoch, None
-        home.people, home.next_handle = {_OWNER_HANDLE: wants}, _OWNER_HANDLE + 1
-        truth = ClaimTruth(wants, {_OWNER_HANDLE: wants})
+        handle = self._cloud.handle_of(claimed, self._accounts[wants].subject)
+        home.people = {handle: wants}
+        truth = ClaimTruth(wants, {handle: wants})
         self._history.claims[home.device.id, claimed.epoch] = truth
 
     def join(self, home: Home) -> None:
@@ -125,13 +123,12 @@ class Households:
         who = self._someone()
         if not self._can(home) or who is None or who in home.people.values():
             return
-        if len(home.people) == _MOST_PEOPLE or home.next_handle > _LAST_SLOT:
+        if len(home.people) == _MOST_PEOPLE:
             return
-        handle, home.next_handle = home.next_handle, home.next_handle + 1
+        subject = self._accounts[who].subject
+        handle = self._cloud.add_person(home.device.id, home.epoch, subject)
         home.people[handle] = who
         self._history.claims[home.device.id, home.epoch].people[handle] = who
-        subject = self._accounts[who].subject
-        self._cloud.add_person(home.device.id, home.epoch, subject, list(home.people))
 
     def _can(self, home: Home) -> bool:
         """Whether the account can do something for its device now."""

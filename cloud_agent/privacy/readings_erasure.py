@@ -1,0 +1,108 @@
+"""Erases what was measured of a person; the account stays, and goes on.
+
+The health key is destroyed and a new one takes its place, in one breath with the rows: inside
+the one writer nothing can be stored between. On devices the person gets another handle; what
+comes late under the old one meets a tombstone. What a device measures before it hears of the
+erasure goes with the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from cloud_agent.devices import outbox, people
+from cloud_agent.errors import KeyGoneError
+from cloud_agent.privacy import catalogue
+from cloud_agent.privacy.catalogue import Person
+from cloud_agent.privacy.plan import Plan
+from cloud_agent.privacy.vault import Purpose
+from cloud_agent.storage import schema
+from protocol import command
+
+if TYPE_CHECKING:
+    from cloud_agent.service import Service
+
+_log = logging.getLogger(__name__)
+
+
+def erase_rows(
+    service: Service, connection: sa.Connection, request: bytes, todo: Plan
+) -> dict[str, int]:
+    """The step of the writer; done already when the erasure says so. The rows of each table."""
+    erasure = schema.erasure
+    query = sa.select(erasure.c.unreadable_s).where(erasure.c.id == request)
+    if todo.readings is None or connection.execute(query).scalar_one() is not None:
+        return {}
+    [subject] = todo.person.owners
+    service.vault.replace(subject, Purpose.HEALTH, todo.readings.key_id)
+    for ending in todo.endings:
+        if not ending.live:
+            outbox.await_release(connection, ending.device, request)
+            continue
+        for handle in ending.handles or ():
+            order = command.Erase(handle)
+            outbox.place(connection, ending.device, order, service.now(), erasure=request)
+    return _erase(service, connection, subject)
+
+
+def sweep_restored(service: Service, owners: Iterable[bytes]) -> int:
+    """Erases again the readings that a restored file brought back; returns of how many owners."""
+    back = []
+    for owner in owners:
+        try:
+            key_id = service.vault.key_id(owner, Purpose.HEALTH)
+        except KeyGoneError:
+            continue
+        if service.ledger.are_readings_erased(owner, key_id):
+            back.append((owner, key_id))
+
+    def erase_again(connection: sa.Connection) -> None:
+        for owner, key_id in back:
+            service.vault.replace(owner, Purpose.HEALTH, key_id)
+            _erase(service, connection, owner)
+
+    if back:
+        service.writer.call(erase_again)
+        _log.warning("erased the readings of %d owners again", len(back))
+    return len(back)
+
+
+def _erase(service: Service, connection: sa.Connection, subject: bytes) -> dict[str, int]:
+    person = Person((), (subject,))
+    table = schema.export_file
+    connection.execute(table.delete().where(table.c.subject == subject))
+    rows = catalogue.erase_rows(connection, schema.metadata, person, only_health=True)
+    _give_new_handles(service, connection, subject)
+    return rows
+
+
+def _give_new_handles(service: Service, connection: sa.Connection, subject: bytes) -> None:
+    handle, claim = schema.person_handle, schema.claim
+    query = (
+        sa.select(handle, claim.c.until_s)
+        .join(
+            claim,
+            sa.and_(claim.c.device == handle.c.device, claim.c.epoch == handle.c.epoch),
+        )
+        .where(handle.c.subject == subject)
+    )
+    for row in connection.execute(query).all():
+        where = (
+            handle.c.device == row.device,
+            handle.c.epoch == row.epoch,
+            handle.c.handle == row.handle,
+        )
+        connection.execute(handle.delete().where(*where))
+        if row.until_s is not None:
+            continue
+        new = people.next_handle(connection, service.ledger, row.device)
+        connection.execute(
+            handle.insert().values(
+                device=row.device, epoch=row.epoch, handle=new, subject=subject, slot=row.slot
+            )
+        )
+        people.order_people(connection, row.device, row.epoch, service.now())
