@@ -154,6 +154,11 @@ class Ledger:
         """Whether what this health key of the owner sealed was erased."""
         return (owner_hash(owner), owner_hash(key_id)) in self._erased_keys
 
+    def had_readings_erased(self, owner: bytes) -> bool:
+        """Whether readings of this owner were erased at any time."""
+        name = owner_hash(owner)
+        return any(name == each for each, _ in self._erased_keys)
+
     def unfinished(self) -> list[str]:
         """Requests (hex) that were begun and not finished, oldest first."""
         finished = {entry.request for entry in self._entries if isinstance(entry, Finished)}

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from cloud_agent.devices import outbox, people
 from cloud_agent.errors import KeyGoneError
-from cloud_agent.privacy import catalogue
+from cloud_agent.privacy import catalogue, sealing
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.plan import Plan
 from cloud_agent.privacy.vault import Purpose
@@ -42,28 +42,22 @@ def erase_rows(
     for ending in todo.endings:
         if not ending.live:
             outbox.await_release(connection, ending.device, request)
-            continue
-        for handle in ending.handles or ():
-            order = command.Erase(handle)
-            outbox.place(connection, ending.device, order, service.now(), erasure=request)
-    return _erase(service, connection, subject)
+    return _erase(service, connection, subject, request)
 
 
 def sweep_restored(service: Service, owners: Iterable[bytes]) -> int:
-    """Erases again the readings that a restored file brought back; returns of how many owners."""
-    back = []
-    for owner in owners:
-        try:
-            key_id = service.vault.key_id(owner, Purpose.HEALTH)
-        except KeyGoneError:
-            continue
-        if service.ledger.are_readings_erased(owner, key_id):
-            back.append((owner, key_id))
+    """Erases again the readings that a restored file brought back; returns of how many owners.
+
+    The key may be back with them, or they lie under one that is gone: both are looked at.
+    """
+    back = [owner for owner in owners if _are_back(service, owner)]
 
     def erase_again(connection: sa.Connection) -> None:
-        for owner, key_id in back:
-            service.vault.replace(owner, Purpose.HEALTH, key_id)
-            _erase(service, connection, owner)
+        for owner in back:
+            key_id = service.vault.key_id(owner, Purpose.HEALTH)
+            if service.ledger.are_readings_erased(owner, key_id):
+                service.vault.replace(owner, Purpose.HEALTH, key_id)
+            _erase(service, connection, owner, None)
 
     if back:
         service.writer.call(erase_again)
@@ -71,16 +65,44 @@ def sweep_restored(service: Service, owners: Iterable[bytes]) -> int:
     return len(back)
 
 
-def _erase(service: Service, connection: sa.Connection, subject: bytes) -> dict[str, int]:
+def _are_back(service: Service, owner: bytes) -> bool:
+    ledger = service.ledger
+    if not ledger.had_readings_erased(owner):
+        return False
+    try:
+        key_id = service.vault.key_id(owner, Purpose.HEALTH)
+    except KeyGoneError:
+        return False
+    heads = (
+        sa.select(sa.func.substr(table.c.ciphertext, 1, sealing.HEAD_SIZE))
+        .where(table.c.owner == owner)
+        .distinct()
+        for table in (schema.frame, schema.reading)
+    )
+    with service.database.reading() as connection:
+        under = {
+            sealing.key_id_of(each)
+            for query in heads
+            for each in connection.execute(query).scalars()
+        }
+    return any(ledger.are_readings_erased(owner, each) for each in (key_id, *under))
+
+
+def _erase(
+    service: Service, connection: sa.Connection, subject: bytes, request: bytes | None
+) -> dict[str, int]:
     person = Person((), (subject,))
     table = schema.export_file
     connection.execute(table.delete().where(table.c.subject == subject))
     rows = catalogue.erase_rows(connection, schema.metadata, person, only_health=True)
-    _give_new_handles(service, connection, subject)
+    _give_new_handles(service, connection, subject, request)
     return rows
 
 
-def _give_new_handles(service: Service, connection: sa.Connection, subject: bytes) -> None:
+def _give_new_handles(
+    service: Service, connection: sa.Connection, subject: bytes, request: bytes | None
+) -> None:
+    """The old handles go, from the devices too; where the claim goes on, new ones come."""
     handle, claim = schema.person_handle, schema.claim
     query = (
         sa.select(handle, claim.c.until_s)
@@ -99,6 +121,8 @@ def _give_new_handles(service: Service, connection: sa.Connection, subject: byte
         connection.execute(handle.delete().where(*where))
         if row.until_s is not None:
             continue
+        forget = command.Erase(row.handle)
+        outbox.place(connection, row.device, forget, service.now(), erasure=request)
         new = people.next_handle(connection, service.ledger, row.device)
         connection.execute(
             handle.insert().values(

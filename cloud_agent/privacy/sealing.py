@@ -24,7 +24,7 @@ KEK_ID: Final = bytes(KEY_ID_SIZE)
 _VERSION: Final = b"\x01"
 _NONCE_SIZE: Final = 12
 _TAG_SIZE: Final = 16
-_HEAD_SIZE: Final = len(_VERSION) + KEY_ID_SIZE
+HEAD_SIZE: Final = len(_VERSION) + KEY_ID_SIZE
 
 
 def seal(key: bytes, key_id: bytes, plaintext: bytes, context: bytes) -> bytes:
@@ -36,17 +36,22 @@ def seal(key: bytes, key_id: bytes, plaintext: bytes, context: bytes) -> bytes:
 
 def open_sealed(key: bytes, key_id: bytes, sealed: bytes, context: bytes) -> bytes:
     """The plaintext; raises `CiphertextError` for other bytes, keys, versions or contexts."""
-    if len(sealed) < _HEAD_SIZE + _NONCE_SIZE + _TAG_SIZE:
+    if len(sealed) < HEAD_SIZE + _NONCE_SIZE + _TAG_SIZE:
         raise CiphertextError("a ciphertext is too short")
     if sealed[:1] != _VERSION:
         raise CiphertextError("a ciphertext is of a version that this Tare does not know")
-    if sealed[1:_HEAD_SIZE] != key_id:
+    if sealed[1:HEAD_SIZE] != key_id:
         raise CiphertextError("a ciphertext is under another key")
-    nonce = sealed[_HEAD_SIZE : _HEAD_SIZE + _NONCE_SIZE]
+    nonce = sealed[HEAD_SIZE : HEAD_SIZE + _NONCE_SIZE]
     try:
-        return AESGCM(key).decrypt(nonce, sealed[_HEAD_SIZE + _NONCE_SIZE :], context)
+        return AESGCM(key).decrypt(nonce, sealed[HEAD_SIZE + _NONCE_SIZE :], context)
     except InvalidTag as error:
         raise CiphertextError("a ciphertext is damaged or belongs to another row") from error
+
+
+def key_id_of(sealed: bytes) -> bytes:
+    """The id of the key that a ciphertext is under."""
+    return sealed[len(_VERSION) : HEAD_SIZE]
 
 
 def derive(key: bytes, use: str) -> bytes:

@@ -44,7 +44,7 @@ from cloud_agent.privacy import erasure
 from cloud_agent.service import Service
 from cloud_agent.tests.household import NOW_S, PASSWORD
 
-root, owner, name, moment = sys.argv[1:]
+root, owner, name, moment, scope = sys.argv[1:]
 service = Service.open(Path(root), now=lambda: NOW_S)
 place = pkgutil.resolve_name(owner)
 original = getattr(place, name)
@@ -56,8 +56,15 @@ def cut(*arguments, **options):
 
 setattr(place, name, cut)
 account = accounts.authenticate(service, "ann.canary@example.org", PASSWORD)
-erasure.erase(service, account)
+erasure.erase(service, account, only_readings=scope == "readings")
 """
+
+
+# Where only the readings go, one step is another.
+READINGS_STEPS = tuple(
+    ("cloud_agent.privacy.vault.Vault", "replace") if name == "destroy" else (owner, name)
+    for owner, name in STEPS
+)
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +95,7 @@ def test_a_cut_at_any_step_converges(
     source, patterns = furnished
     root = tmp_path / "data"
     shutil.copytree(source, root)
-    child = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(root), owner, name, moment],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONWARNINGS": "error"},
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
-    begun = b'"kind":"begun"' in (root / "ledger").read_bytes()
-
+    begun = cut(root, owner, name, moment, "all")
     household = Household(root)
     try:
         if begun:
@@ -110,6 +108,62 @@ def test_a_cut_at_any_step_converges(
         household.close()
     ledger = Ledger(root / "ledger")
     ledger.close()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("owner", "name"), READINGS_STEPS, ids=[name for _, name in READINGS_STEPS]
+)
+def test_a_cut_while_only_the_readings_go(
+    furnished: tuple[Path, dict[str, bytes]], tmp_path: Path, owner: str, name: str, moment: str
+) -> None:
+    """The account is there before and after, and takes readings again."""
+    source, patterns = furnished
+    measured = {
+        label: data
+        for label, data in patterns.items()
+        if label.startswith(("reading", "frame", "ingest"))
+    }
+    assert measured
+    root = tmp_path / "data"
+    shutil.copytree(source, root)
+    begun = cut(root, owner, name, moment, "readings")
+    household = Household(root)
+    try:
+        if begun:
+            assert witness.found(root, measured) == {}
+            check_goes_on(household)
+        else:
+            check_untouched(household)
+        check_bob(household)
+        assert household.service.ledger.unfinished() == []
+    finally:
+        household.close()
+
+
+def cut(root: Path, owner: str, name: str, moment: str, scope: str) -> bool:  # one cut
+    """Kills a child at that step of its erasure; whether the ledger has it as begun."""
+    child = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(root), owner, name, moment, scope],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "error"},
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    return b'"kind":"begun"' in (root / "ledger").read_bytes()
+
+
+def check_goes_on(household: Household) -> None:
+    """No reading is left, and the next one is kept."""
+    service = household.service
+    ann = accounts.authenticate(service, "ann.canary@example.org", PASSWORD)
+    assert listing.list_readings(service.database, service.vault, ann.subject) == []
+    scale = household.add_scale()
+    household.claim(ann, scale)
+    household.deliver(scale, household.weigh(scale, [71_000]))
+    found = listing.list_readings(service.database, service.vault, ann.subject)
+    assert [reading.content.values for reading in found] == [(71_000,)]
 
 
 def check_gone(household: Household, patterns: dict[str, bytes]) -> None:
