@@ -81,6 +81,16 @@ class DataFolder:
         return self.root / "ledger"
 
     @property
+    def receipts(self) -> Path:
+        """The signed receipts of privacy requests, a log that only grows."""
+        return self.root / "receipts"
+
+    @property
+    def receipt_key(self) -> Path:
+        """The key that signs them."""
+        return self.ca / "receipt.key"
+
+    @property
     def kek(self) -> Path:
         """The key-encryption key, 0600. It belongs in no backup of this folder."""
         return self.root / "kek.key"

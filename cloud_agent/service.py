@@ -25,6 +25,7 @@ from cloud_agent.errors import LedgerError
 from cloud_agent.mail import outgoing, transport
 from cloud_agent.privacy import erasure
 from cloud_agent.privacy.ledger import Head, Ledger
+from cloud_agent.privacy.receipts import ReceiptLog, open_key
 from cloud_agent.privacy.vault import Vault
 from cloud_agent.storage import Database, Writer, schema
 from cloud_agent.storage.engine import Synchronous
@@ -49,6 +50,7 @@ class Service:
         database: Database,
         vault: Vault,
         ledger: Ledger,
+        receipts: ReceiptLog,
         now: Clock,
         resources: ExitStack,
     ) -> None:
@@ -56,6 +58,7 @@ class Service:
         self.database: Final = database
         self.vault: Final = vault
         self.ledger: Final = ledger
+        self.receipts: Final = receipts
         self.now: Final = now
         self.attempts: Final = Attempts()
         self.recoveries: Final = Attempts()
@@ -91,6 +94,8 @@ class Service:
             opening.callback(FolderLock(folder).release)
             ledger = Ledger(folder.ledger)
             opening.callback(ledger.close)
+            receipts = ReceiptLog(folder.receipts, open_key(folder.receipt_key))
+            opening.callback(receipts.close)
             vault = Vault.open(folder)
             opening.callback(vault.close)
             database = Database(folder.database, synchronous=synchronous)
@@ -102,6 +107,7 @@ class Service:
                 database=database,
                 vault=vault,
                 ledger=ledger,
+                receipts=receipts,
                 now=now,
                 resources=opening.pop_all(),
             )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,9 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
-from cloud_agent.config import PRIVATE_FILE_MODE
-from cloud_agent.errors import LedgerError
-from cloud_agent.files import sync_folder
+from cloud_agent.append_file import AppendFile
+from cloud_agent.errors import LedgerError, StorageError
 
 _VERSION: Final = 1
 _NO_HASH: Final = "0" * 64
@@ -105,7 +103,6 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         """Raises `LedgerError` for a file that is not an unbroken chain."""
-        self._path = path
         self._lock = threading.Lock()
         self._hashes: list[str] = []
         self._entries: list[Entry] = []
@@ -113,13 +110,11 @@ class Ledger:
         self._erased_keys: set[tuple[str, str]] = set()
         # Handles of (device, epoch); None among them stands for all.
         self._tombstones: dict[tuple[str, int], set[int | None]] = {}
-        kept = _drop_torn_line(path)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, PRIVATE_FILE_MODE)
+        self._file = AppendFile(path)
         try:
-            self._load(kept)
+            self._load(self._file.take_lines())
         except BaseException:
-            os.close(self._descriptor)
+            self._file.close()
             raise
 
     def append(self, entries: Sequence[Entry]) -> None:
@@ -185,20 +180,17 @@ class Ledger:
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
-    def _load(self, content: bytes) -> None:
-        if not content:
+    def _load(self, lines: list[bytes]) -> None:
+        if not lines:
             first = {"kind": "ledger", "version": _VERSION, "id": secrets.token_hex(16)}
             line, line_hash = _line(first, _NO_HASH)
             self._write(line)
-            sync_folder(self._path.parent)
             self._hashes.append(line_hash)
             return
         previous = _NO_HASH
-        for number, line in enumerate(content.splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             body, previous = _check(line, previous, number)
             self._hashes.append(previous)
             if number == 1:
@@ -206,17 +198,11 @@ class Ledger:
             else:
                 self._remember(_entry(body, number))
 
-    def _write(self, data: bytes) -> None:
-        size = os.fstat(self._descriptor).st_size
+    def _write(self, lines: bytes) -> None:
         try:
-            written = os.write(self._descriptor, data)
-            if written != len(data):
-                raise OSError(f"{written} of {len(data)} bytes written")  # noqa: TRY301 # one way to undo
-            os.fsync(self._descriptor)
-        except OSError as error:
-            # Half a line must not stay in front of the next one.
-            os.ftruncate(self._descriptor, size)
-            raise LedgerError(f"the ledger cannot be written: {error}") from error
+            self._file.append(lines)
+        except StorageError as error:
+            raise LedgerError(str(error)) from error
 
     def _remember(self, entry: Entry) -> None:
         self._entries.append(entry)
@@ -262,17 +248,3 @@ def _entry(body: dict[str, Any], number: int) -> Entry:
         return kind(**body)
     except TypeError as error:
         raise LedgerError(f"line {number} of the ledger is not known to this Tare") from error
-
-
-def _drop_torn_line(path: Path) -> bytes:
-    """The complete lines of the file; what a cut left behind them is removed."""
-    if not path.exists():
-        return b""
-    content = path.read_bytes()
-    kept = content[: content.rfind(b"\n") + 1]
-    if kept != content:
-        with path.open("r+b") as stream:
-            stream.truncate(len(kept))
-            stream.flush()
-            os.fsync(stream.fileno())
-    return kept
