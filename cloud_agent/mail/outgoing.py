@@ -40,19 +40,22 @@ _AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One letter. `subject` is the person whose account it is about; None: nobody's."""
+    """One letter. `subject` is the person whose account it is about; None: nobody's.
+    `attachment`: a receipt.
+    """
 
     subject: bytes | None
     kind: str
     to: str
     title: str
     text: str
+    attachment: str = ""
 
 
 def place(connection: sa.Connection, vault: Vault, letter: Letter, now_s: int) -> bytes:
     """Puts a letter into the outbox; returns its id. Raises `KeyGoneError`."""
     row = secrets.token_bytes(16)
-    plaintext = cbor.encode([letter.to, letter.title, letter.text])
+    plaintext = cbor.encode([letter.to, letter.title, letter.text, letter.attachment])
     if letter.subject is None:
         sealed = vault.wrap("letter", row, plaintext)
     else:
@@ -132,8 +135,8 @@ def _open(vault: Vault, row: Any) -> Letter:
     else:
         plaintext = vault.decrypt(row.subject, Purpose.IDENTITY, "letter", row.id, row.ciphertext)
     match cbor.decode(plaintext):
-        case [str(to), str(title), str(text)]:
-            return Letter(row.subject, row.kind, to, title, text)
+        case [str(to), str(title), str(text), str(attachment)]:
+            return Letter(row.subject, row.kind, to, title, text, attachment)
         case _:
             raise CiphertextError("a letter cannot be read")
 
@@ -148,6 +151,8 @@ def _message(letter: Letter, row: bytes) -> EmailMessage:
     # RFC 3834: nobody's absence notice shall answer this.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.text)
+    if letter.attachment:
+        message.add_attachment(letter.attachment, filename="receipt.json")
     return message
 
 

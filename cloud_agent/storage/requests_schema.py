@@ -89,10 +89,9 @@ request_pause: Final = table(
 
 request_note: Final = table(
     "request_note",
-    Delete("subject"),
+    Keep("where the answer goes, while the request is open: a person who is erased is told so"),
     column("request", BLOB, ForeignKey("privacy_request.id"), primary_key=True, about=a.REQUEST),
-    column("subject", BLOB, nullable=True, about=a.PERSON_ID),
-    # What a person has to read: sealed under the key-encryption key, gone when it is closed.
+    # Sealed under the key-encryption key, gone when the request is closed.
     column("ciphertext", BLOB, about=a.REQUEST_TEXT),
 )
 

@@ -1,13 +1,10 @@
-"""The record of requests in the database: opens them, notes what happens to them, reads them.
-
-Each act is one transaction and is refused where the state does not allow it. Everything here
-blocks; times are Unix seconds.
+"""Reads what was recorded of privacy requests: one row each, its steps, its pauses, what is
+kept while it is open. Times are Unix seconds.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from cloud_agent.errors import NotFoundError, RefusedError
+from cloud_agent.errors import CiphertextError, NotFoundError
 from cloud_agent.privacy.requests import deadlines, states
 from cloud_agent.privacy.requests.deadlines import Pause
 from cloud_agent.privacy.requests.states import Channel, Evidence, Kind, Proof, State, StepState
@@ -26,27 +23,23 @@ from cloud_agent.storage.requests_schema import (
     request_pause,
     request_step,
 )
+from protocol import cbor
 
 if TYPE_CHECKING:
     from cloud_agent.service import Service
 
 ID_SIZE: Final = 16
-# An identity that nobody proved: the request ends, and may be made again.
-_UNPROVEN_S: Final = 30 * 86_400
-_RECORD_KEPT_S: Final = 5 * 366 * 86_400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRequest:
-    """What came in. `source`: digest of the letter, by which the same one twice is known."""
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is kept, sealed, only while a request is open: where the answer goes, what was
+    written to us, and the nonce of the receipt.
+    """
 
-    kind: Kind
-    channel: Channel
-    received_s: int
-    subject: bytes | None = None
-    source: bytes | None = None
-    verified_by: str | None = None
-    note: str | None = None
+    address: str | None = None
+    text: str | None = None
+    nonce: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,50 +85,6 @@ class Request:
         return deadlines.due(self.received_s, pauses=self.pauses, extended=self.extended)
 
 
-def open_request(service: Service, new: NewRequest) -> tuple[bytes, bool]:
-    """Records a request; returns its id and whether it is new.
-
-    The same letter again is the same request. A verified request of the same person for the
-    same thing that is still open makes a verified one its duplicate; an unverified one never
-    stands in anybody's way.
-    """
-    request = secrets.token_bytes(ID_SIZE)
-    now_s = service.now()
-
-    def insert(connection: sa.Connection) -> tuple[bytes, bool]:
-        if new.source is not None:
-            known = _by_source(connection, new.channel, new.source)
-            if known is not None:
-                return known, False
-        duplicate_of = None
-        if new.verified_by is not None and new.subject is not None:
-            duplicate_of = _open_twin(connection, new.subject, new.kind, request)
-        connection.execute(
-            privacy_request.insert().values(
-                id=request,
-                kind=new.kind.value,
-                channel=new.channel.value,
-                source=new.source,
-                subject=new.subject,
-                received_s=new.received_s,
-                recorded_s=now_s,
-                verified_s=None if new.verified_by is None else now_s,
-                verified_by=new.verified_by,
-                duplicate_of=duplicate_of,
-            )
-        )
-        if new.note is not None:
-            sealed = service.vault.wrap("request_note", request, new.note.encode())
-            connection.execute(
-                request_note.insert().values(
-                    request=request, subject=new.subject, ciphertext=sealed
-                )
-            )
-        return request, True
-
-    return service.writer.call(insert)
-
-
 def read(connection: sa.Connection, request: bytes) -> Request:
     """One request. Raises `NotFoundError`."""
     row = connection.execute(
@@ -168,7 +117,7 @@ def read(connection: sa.Connection, request: bytes) -> Request:
         duplicate=row.duplicate_of is not None,
         expired=row.expired_s is not None,
         steps=tuple(step.state for step in steps),
-        proof=_proof(connection, row.kind, request, steps),
+        proof=_proof(connection, request, steps),
         exceptions=len(result.get("exceptions", ())),
     )
     return Request(
@@ -197,210 +146,32 @@ def get(service: Service, request: bytes) -> Request:
 
 
 def list_requests(
-    service: Service, *, subject: bytes | None = None, only_open: bool = False
+    service: Service, *, subject: bytes | None = None, unfinished: bool = False
 ) -> list[Request]:
-    """Requests, oldest first: of one person, or all."""
+    """Requests, oldest first: of one person, or all; or those that nothing was closed of yet."""
     query = sa.select(privacy_request.c.id).order_by(privacy_request.c.received_s)
     if subject is not None:
         query = query.where(privacy_request.c.subject == subject)
-    if only_open:
-        query = query.where(privacy_request.c.finished_s.is_(None))
-    with service.database.reading() as connection:
-        found = [read(connection, each) for each in connection.execute(query).scalars()]
-    return [each for each in found if not (only_open and each.state in states.FINAL)]
-
-
-def keep_answer_address(service: Service, request: bytes, email: str) -> None:
-    """Keeps, sealed, where the answer goes when the account is gone; `finish` removes it."""
-    sealed = service.vault.wrap("request_note", request, email.encode())
-
-    def keep(connection: sa.Connection) -> None:
-        connection.execute(request_note.delete().where(request_note.c.request == request))
-        connection.execute(
-            request_note.insert().values(request=request, subject=None, ciphertext=sealed)
+    if unfinished:
+        query = query.where(
+            privacy_request.c.finished_s.is_(None), privacy_request.c.duplicate_of.is_(None)
         )
+    with service.database.reading() as connection:
+        return [read(connection, each) for each in connection.execute(query).scalars().all()]
 
-    service.writer.call(keep)
 
-
-def note_of(service: Service, request: bytes) -> str | None:
-    """What was written, for the person who has to read it; None once it is closed."""
+def note_of(service: Service, request: bytes) -> Note:
+    """What is kept of an open request; nothing once it is closed."""
     query = sa.select(request_note.c.ciphertext).where(request_note.c.request == request)
     with service.database.reading() as connection:
         sealed = connection.execute(query).scalar_one_or_none()
     if sealed is None:
-        return None
-    return service.vault.unwrap("request_note", request, sealed).decode()
-
-
-def verify(service: Service, request: bytes, verified_by: str) -> Request:
-    """The person is who they say. Ends what stood still. Raises `RefusedError` when it is over."""
-    now_s = service.now()
-
-    def mark(connection: sa.Connection) -> Request:
-        found = _open(connection, request)
-        if found.evidence.verified:
-            return found
-        if found.subject is None:
-            raise RefusedError("nobody is known yet whose request this is: `assign` it first")
-        _resume(connection, request, now_s)
-        twin = _open_twin(connection, found.subject, found.kind, request)
-        _update(
-            connection,
-            request,
-            verified_s=now_s,
-            verified_by=verified_by,
-            duplicate_of=twin,
-        )
-        return read(connection, request)
-
-    return service.writer.call(mark)
-
-
-def assign(service: Service, request: bytes, subject: bytes, kind: Kind) -> None:
-    """A clerk has read a letter: whose it is, and what it asks for. It still has to be verified."""
-
-    def mark(connection: sa.Connection) -> None:
-        found = _open(connection, request)
-        if found.evidence.verified:
-            raise RefusedError("this request is verified already")
-        _update(connection, request, subject=subject, kind=kind.value)
-        connection.execute(
-            request_note.update().where(request_note.c.request == request).values(subject=subject)
-        )
-
-    service.writer.call(mark)
-
-
-def pause(service: Service, request: bytes, reason: str) -> None:
-    """More has to be known first (`identity`, `clarification`): the time stands still."""
-
-    def mark(connection: sa.Connection) -> None:
-        found = _open(connection, request)
-        if found.evidence.verified:
-            raise RefusedError("this request is verified: there is nothing to wait for")
-        if found.evidence.asked_for_more:
-            raise RefusedError("the time of this request stands still already")
-        connection.execute(
-            request_pause.insert().values(request=request, from_s=service.now(), reason=reason)
-        )
-
-    service.writer.call(mark)
-
-
-def resume(service: Service, request: bytes) -> None:
-    """What was asked for has come: the time runs again."""
-
-    def mark(connection: sa.Connection) -> None:
-        _open(connection, request)
-        _resume(connection, request, service.now())
-
-    service.writer.call(mark)
-
-
-def extend(service: Service, request: bytes, reason: str) -> Request:
-    """Two more months, once, told within the first (GDPR 12(3)). Raises `RefusedError`."""
-    now_s = service.now()
-
-    def mark(connection: sa.Connection) -> Request:
-        found = _open(connection, request)
-        if found.extended:
-            raise RefusedError("this request was extended already")
-        if deadlines.is_late(now_s, found.due):
-            raise RefusedError("the first month is over: it cannot be extended any more")
-        _update(connection, request, extended_s=now_s, extension_reason=reason)
-        return read(connection, request)
-
-    return service.writer.call(mark)
-
-
-def refuse(service: Service, request: bytes, reason_code: str) -> Request:
-    """Refused, with a reason (GDPR 12(4)). Not after work on it has begun."""
-    return _end(service, request, refused_s=service.now(), reason_code=reason_code)
-
-
-def revoke(service: Service, request: bytes) -> Request:
-    """The person takes it back, before work on it has begun."""
-    return _end(service, request, revoked_s=service.now())
-
-
-def plan_steps(service: Service, request: bytes, actions: Sequence[str]) -> None:
-    """The work begins: its steps, in this order. Again for the same request: nothing happens."""
-
-    def insert(connection: sa.Connection) -> None:
-        found = _open(connection, request)
-        if found.steps:
-            return
-        if not found.evidence.verified:
-            raise RefusedError("the identity of whoever asks is not proven")
-        connection.execute(
-            request_step.insert(),
-            [
-                {
-                    "request": request,
-                    "number": number,
-                    "action": action,
-                    "state": "waiting",
-                    "tries": 0,
-                }
-                for number, action in enumerate(actions, start=1)
-            ],
-        )
-
-    service.writer.call(insert)
-
-
-def step_done(
-    service: Service, request: bytes, number: int, *, amount: int | None, digest: bytes | None
-) -> None:
-    """A step is done, and what shows it."""
-    values = {"state": "done", "done_s": service.now(), "amount": amount, "digest": digest}
-    _update_step(service, request, number, values | {"cause": None})
-
-
-def step_failed(service: Service, request: bytes, number: int, cause: str) -> None:
-    """A try has failed; there will be another."""
-    _update_step(service, request, number, {"state": "failed", "cause": cause})
-
-
-def finish(service: Service, request: bytes, result: dict[str, Any]) -> None:
-    """The evidence is complete: the counts are kept, what was written to us goes."""
-
-    def mark(connection: sa.Connection) -> None:
-        _update(connection, request, finished_s=service.now(), result=json.dumps(result))
-        connection.execute(request_note.delete().where(request_note.c.request == request))
-
-    service.writer.call(mark)
-
-
-def tidy(service: Service) -> None:
-    """Housekeeping: ends requests whose identity nobody proved, forgets old records."""
-    now_s = service.now()
-    table = privacy_request
-    unproven = (
-        table.c.verified_s.is_(None),
-        table.c.refused_s.is_(None),
-        table.c.revoked_s.is_(None),
-        table.c.expired_s.is_(None),
-        table.c.kind != Kind.UNCLEAR.value,
-        table.c.recorded_s <= now_s - _UNPROVEN_S,
-    )
-    closed_s = sa.func.coalesce(
-        table.c.finished_s, table.c.refused_s, table.c.revoked_s, table.c.expired_s
-    )
-
-    def clean(connection: sa.Connection) -> None:
-        connection.execute(
-            table.update().where(*unproven).values(expired_s=now_s, finished_s=now_s)
-        )
-        old = sa.select(table.c.id).where(closed_s <= now_s - _RECORD_KEPT_S)
-        for part in (request_step, request_pause, request_note):
-            connection.execute(part.delete().where(part.c.request.in_(old)))
-        connection.execute(table.delete().where(table.c.id.in_(old)))
-        ended = sa.select(table.c.id).where(table.c.finished_s.is_not(None))
-        connection.execute(request_note.delete().where(request_note.c.request.in_(ended)))
-
-    service.writer.call(clean)
+        return Note()
+    match cbor.decode(service.vault.unwrap("request_note", request, sealed)):
+        case [str() | None as address, str() | None as text, bytes() | None as nonce]:
+            return Note(address, text, nonce)
+        case _:
+            raise CiphertextError("what was kept of a request cannot be read")
 
 
 def parse_id(text: str) -> bytes:
@@ -414,70 +185,9 @@ def parse_id(text: str) -> bytes:
     return request
 
 
-def _end(service: Service, request: bytes, **values: Any) -> Request:
-    def mark(connection: sa.Connection) -> Request:
-        found = _open(connection, request)
-        if not states.may_refuse(found.evidence):
-            raise RefusedError("work on this request has begun: it cannot be stopped any more")
-        _resume(connection, request, service.now())
-        _update(connection, request, finished_s=service.now(), **values)
-        connection.execute(request_note.delete().where(request_note.c.request == request))
-        return read(connection, request)
-
-    return service.writer.call(mark)
-
-
-def _open(connection: sa.Connection, request: bytes) -> Request:
-    found = read(connection, request)
-    if found.state in states.FINAL:
-        raise RefusedError(f"this request is closed: {found.state}")
-    return found
-
-
-def _update(connection: sa.Connection, request: bytes, **values: Any) -> None:
-    where = privacy_request.c.id == request
-    connection.execute(privacy_request.update().where(where).values(values))
-
-
-def _update_step(service: Service, request: bytes, number: int, values: dict[str, Any]) -> None:
-    where = (request_step.c.request == request, request_step.c.number == number)
-    tries = {"tries": request_step.c.tries + 1}
-    service.writer.call(
-        lambda c: c.execute(request_step.update().where(*where).values(values | tries))
-    )
-
-
-def _resume(connection: sa.Connection, request: bytes, now_s: int) -> None:
-    where = (request_pause.c.request == request, request_pause.c.until_s.is_(None))
-    connection.execute(request_pause.update().where(*where).values(until_s=now_s))
-
-
-def _by_source(connection: sa.Connection, channel: Channel, source: bytes) -> bytes | None:
-    where = (privacy_request.c.channel == channel.value, privacy_request.c.source == source)
-    found: bytes | None = connection.execute(
-        sa.select(privacy_request.c.id).where(*where)
-    ).scalar_one_or_none()
-    return found
-
-
-def _open_twin(connection: sa.Connection, subject: bytes, kind: Kind, but: bytes) -> bytes | None:
-    """An open, verified request of this person for the same thing."""
-    table = privacy_request
-    query = sa.select(table.c.id).where(
-        table.c.subject == subject,
-        table.c.kind == kind.value,
-        table.c.verified_s.is_not(None),
-        table.c.id != but,
-    )
-    for other in connection.execute(query).scalars().all():
-        if read(connection, other).state not in states.FINAL:
-            return bytes(other)
-    return None
-
-
-def _proof(connection: sa.Connection, kind: str, request: bytes, steps: Sequence[Step]) -> Proof:
+def _proof(connection: sa.Connection, request: bytes, steps: Sequence[Step]) -> Proof:
     """What the evidence of the erasure with the same number says."""
-    if kind != Kind.ERASURE or not steps:
+    if not any(step.action.startswith("erase") for step in steps):
         return Proof.NONE
     query = sa.select(schema.erasure.c.state).where(schema.erasure.c.id == request)
     state = connection.execute(query).scalar_one_or_none()
