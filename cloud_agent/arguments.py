@@ -1,7 +1,8 @@
-"""Reads what a request over the control socket brings: each raises `UsageError` by name. Pure."""
+"""Reads what a request over the control socket brings: each raises `UsageError` by name."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from cloud_agent.errors import UsageError
@@ -31,3 +32,19 @@ def octets(arguments: Arguments, name: str) -> bytes:
         return bytes.fromhex(text(arguments, name))
     except ValueError as error:
         raise UsageError(f"{name} is not hexadecimal") from error
+
+
+def files(arguments: Arguments, name: str) -> tuple[Path, ...]:
+    """Files that are there; none where nothing is given."""
+    given = arguments.get(name, [])
+    if not isinstance(given, list):
+        raise UsageError(f"{name} is a list of files")
+    paths = tuple(Path(str(path)) for path in given)
+    for path in paths:
+        try:
+            is_file = path.is_file()
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        if not is_file:
+            raise UsageError(f"{path} is not a file")
+    return paths

@@ -20,6 +20,7 @@ from cloud_agent.accounts.cli import app as account_app
 from cloud_agent.broker.cli import app as broker_app
 from cloud_agent.devices.cli import app as device_app
 from cloud_agent.errors import TareError, from_os
+from cloud_agent.privacy.requests.cli import app as request_app
 from cloud_agent.readings.cli import app as readings_app
 from cloud_agent.terminal import DataOption, JsonOption, out
 
@@ -44,6 +45,7 @@ app: Final = typer.Typer(
 app.add_typer(account_app, name="account")
 app.add_typer(device_app, name="device")
 app.add_typer(readings_app, name="readings")
+app.add_typer(request_app, name="request")
 app.add_typer(broker_app, name="broker")
 
 

@@ -12,6 +12,7 @@ from cloud_agent.accounts import sessions
 from cloud_agent.errors import TareError
 from cloud_agent.mail import outgoing
 from cloud_agent.privacy import erasure, export
+from cloud_agent.privacy.requests import acts, work
 from cloud_agent.readings import trays
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def keep_house(service: Service) -> None:
         trays.remove_old,
         sessions.remove_old,
         erasure.carry_on,
+        work.carry_on,
+        acts.tidy,
         outgoing.send_due,
         outgoing.remove_old,
     )

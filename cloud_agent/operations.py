@@ -6,7 +6,6 @@ decided here, by the password.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,10 +14,11 @@ from cloud_agent.accounts import accounts
 from cloud_agent.accounts import operations as account_operations
 from cloud_agent.accounts.accounts import NewAccount
 from cloud_agent.accounts.asking import account_of
-from cloud_agent.arguments import Arguments, optional_text, text
+from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.control import Operation
 from cloud_agent.errors import UsageError
 from cloud_agent.privacy import erasure, export
+from cloud_agent.privacy.requests import operations as request_operations
 from cloud_agent.readings import listing, trays, zones
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
@@ -80,23 +80,12 @@ async def account_export(service: Service, arguments: Arguments) -> Arguments:
     return await asyncio.to_thread(make)
 
 
-async def account_erase(service: Service, arguments: Arguments) -> Arguments:
-    """Erases the account, its person and what their devices hold."""
-
-    def erase() -> Arguments:
-        given = _paths(arguments)
-        account = account_of(service, arguments, fresh=True)
-        return erasure.erase(service, account, given=given).as_json()
-
-    return await asyncio.to_thread(erase)
-
-
 async def erasure_status(service: Service, arguments: Arguments) -> Arguments:
     """How far an erasure is; whoever has its number may ask: it names nobody."""
 
     def status() -> Arguments:
         request = erasure.parse_request(text(arguments, "request"))
-        return erasure.status(service, request, given=_paths(arguments)).as_json()
+        return erasure.status(service, request, given=files(arguments, "also_scan")).as_json()
 
     return await asyncio.to_thread(status)
 
@@ -142,11 +131,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "account.show": account_show,
     "account.consent": account_consent,
     "account.export": account_export,
-    "account.erase": account_erase,
     "erasure.status": erasure_status,
     "readings.list": readings_list,
     "frames.refused": frames_refused,
     **account_operations.OPERATIONS,
+    **request_operations.OPERATIONS,
 }
 
 
@@ -158,18 +147,3 @@ def _refused(row: Any) -> dict[str, Any]:
         "length": row.length,
         "received_utc": zones.iso_text(row.received_s, 0),
     }
-
-
-def _paths(arguments: Arguments) -> tuple[Path, ...]:
-    given = arguments.get("also_scan", [])
-    if not isinstance(given, list):
-        raise UsageError("also_scan is a list of files")
-    paths = tuple(Path(str(path)) for path in given)
-    for path in paths:
-        try:
-            is_file = path.is_file()
-        except OSError as error:
-            raise UsageError(f"cannot read {path}: {error.strerror}") from error
-        if not is_file:
-            raise UsageError(f"{path} is not a file")
-    return paths

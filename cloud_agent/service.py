@@ -26,6 +26,7 @@ from cloud_agent.mail import outgoing, transport
 from cloud_agent.privacy import erasure
 from cloud_agent.privacy.ledger import Head, Ledger
 from cloud_agent.privacy.receipts import ReceiptLog, open_key
+from cloud_agent.privacy.requests import work
 from cloud_agent.privacy.vault import Vault
 from cloud_agent.storage import Database, Writer, schema
 from cloud_agent.storage.engine import Synchronous
@@ -114,6 +115,7 @@ class Service:
         try:
             # Before anyone is served: neither a cut nor a restore may bring anyone back.
             erasure.resume(service)
+            work.carry_on(service)
         except BaseException:
             service.close()
             raise

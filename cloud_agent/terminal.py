@@ -135,6 +135,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines."""
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
 def _password_in(file: Path) -> str:
     try:
         text = file.read_text(encoding="utf-8")

@@ -154,8 +154,8 @@ def consent(
     with terminal.connect(data) as client:
         client.ask("account.consent", login(email, password_file) | {"version": version})
     if version is None:
-        out.print("Withdrawn: no further reading is stored. Those that are there stay until you")
-        out.print("erase the account.")
+        out.print("Withdrawn: no further reading is stored. To have those erased that are there:")
+        out.print("tare account erase --readings")
     else:
         out.print(f"Consent to process health data, version {version}, given.")
 
@@ -187,6 +187,9 @@ def export(
 def erase(
     *,
     email: EmailOption,
+    readings: Annotated[
+        bool, typer.Option("--readings", help="Only your readings; the account stays.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
     also_scan: AlsoScanOption = None,
     wait: WaitOption = 0,
@@ -194,15 +197,18 @@ def erase(
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """Erase an account for good: keys, readings, exports, and what the devices hold.
+    """Erase an account for good: keys, readings, exports, and what the devices hold. With
+    --readings only what was measured.
 
     Every file is scanned before and after; the receipt says what was found and what cannot be
     checked. Devices erase when they connect next; `tare account erasure` shows how far it is.
     """
     arguments = login(email, password_file) | {"also_scan": _absolute(also_scan)}
+    arguments["only_readings"] = readings
     if not yes:
         terminal.require_terminal("add --yes when you are sure")
-        if not terminal.confirm(f"Erase the account {email} and all its readings for good?"):
+        what = "all readings of" if readings else "all its readings and"
+        if not terminal.confirm(f"Erase {what} the account {email} for good?"):
             raise RefusedError("nothing was erased")
     with terminal.connect(data) as client:
         report = client.ask("account.erase", arguments)
@@ -293,7 +299,7 @@ def _await_devices(client: Client, report: dict[str, Any], wait_s: int) -> dict[
     deadline = time.monotonic() + wait_s
     while report["state"] == "awaiting-devices" and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-        report = client.ask("erasure.status", {"request": report["request"]})
+        report |= client.ask("erasure.status", {"request": report["request"]})
     return report
 
 
@@ -337,6 +343,10 @@ def _print_receipt(report: dict[str, Any]) -> None:
     for text in report["not_verified"]:
         table.add_row("not verified", text)
     out.print(table)
+    if report.get("receipt_code"):
+        number, code = report["request"], report["receipt_code"]
+        out.print("Your signed receipt, when it is proven (keep this line):")
+        out.print(f"tare request receipt {number} --code {code} -o receipt.json", soft_wrap=True)
 
 
 _DEVICE_STATES: Final = {

@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from cloud_agent.service import Service
 
 _log = logging.getLogger(__name__)
+
+
+Given = tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class Outcome:
     document: str | None = None
 
 
-def carry_out(service: Service, request: bytes) -> Outcome:
-    """Does what is left of a verified request.
+def carry_out(service: Service, request: bytes, *, given: Given = ()) -> Outcome:
+    """Does what is left of a verified request. `given`: files that an erasure looks into too.
 
     Raises `RefusedError` when nobody's identity is proven or it is closed, and what a step
     raises: the step is noted as failed, and is tried again later.
@@ -64,7 +68,7 @@ def carry_out(service: Service, request: bytes) -> Outcome:
         _begin(service, found)
     for number, step in enumerate(record.get(service, request).steps, start=1):
         if step.state is not StepState.DONE:
-            _do(service, request, number, step.action)
+            _do(service, request, number, step.action, given)
     return finish_if_shown(service, request)
 
 
@@ -146,9 +150,9 @@ def lift_restriction(service: Service, account: Account) -> None:
     service.writer.call(lambda c: c.execute(restriction.delete().where(where)))
 
 
-def _do(service: Service, request: bytes, number: int, action: str) -> None:
+def _do(service: Service, request: bytes, number: int, action: str, given: Given) -> None:
     try:
-        shown = _STEPS[action](service, record.get(service, request))
+        shown = _STEPS[action](service, record.get(service, request), given)
     except (TareError, OSError) as error:
         cause = str(error) if isinstance(error, TareError) else type(error).__name__
         acts.step_failed(service, request, number, cause)
@@ -156,32 +160,38 @@ def _do(service: Service, request: bytes, number: int, action: str) -> None:
     acts.step_done(service, request, number, amount=shown.amount, digest=shown.digest)
 
 
-def _export(service: Service, request: Request) -> Shown:
+def _export(service: Service, request: Request, _given: Given) -> Shown:
     path = export.make_export(service, _account(service, request))
     return Shown(1, hashlib.sha256(path.read_bytes()).digest())
 
 
-def _erase(service: Service, request: Request, *, only_readings: bool = False) -> Shown:
-    if request.id.hex() in service.ledger.unfinished() or _erasure_exists(service, request.id):
+def _erase(service: Service, request: Request, given: Given) -> Shown:
+    return _erased(service, request, given, only_readings=False)
+
+
+def _erase_readings(service: Service, request: Request, given: Given) -> Shown:
+    return _erased(service, request, given, only_readings=True)
+
+
+def _erased(service: Service, request: Request, given: Given, *, only_readings: bool) -> Shown:
+    if has_erasure(service, request.id):
         report = erasure.status(service, request.id)
     else:
         account = _account(service, request)
-        report = erasure.erase(service, account, request=request.id, only_readings=only_readings)
+        report = erasure.erase(
+            service, account, given=given, request=request.id, only_readings=only_readings
+        )
     if report.state in {"running", "failed"}:
         raise RefusedError("something was found after the erasure: see `tare account erasure`")
     return Shown(sum(report.rows_erased.values()))
 
 
-def _erase_readings(service: Service, request: Request) -> Shown:
-    return _erase(service, request, only_readings=True)
-
-
-def _rectified(_service: Service, _request: Request) -> Shown:
+def _rectified(_service: Service, _request: Request, _given: Given) -> Shown:
     # `rectify`, or the person, has done it before.
     return Shown(1)
 
 
-def _restrict(service: Service, request: Request) -> Shown:
+def _restrict(service: Service, request: Request, _given: Given) -> Shown:
     account = _account(service, request)
     row = {"subject": account.subject, "since_s": service.now(), "request": request.id}
 
@@ -193,17 +203,17 @@ def _restrict(service: Service, request: Request) -> Shown:
     return Shown(1)
 
 
-def _withdraw(service: Service, request: Request) -> Shown:
+def _withdraw(service: Service, request: Request, _given: Given) -> Shown:
     accounts.withdraw_health_consent(service, _account(service, request))
     return Shown(1)
 
 
-def _stop_disclosures(_service: Service, _request: Request) -> Shown:
+def _stop_disclosures(_service: Service, _request: Request, _given: Given) -> Shown:
     # Nothing goes to anybody yet: there is no partner and no advertising to object to.
     return Shown(0)
 
 
-Do = Callable[["Service", Request], Shown]
+Do = Callable[["Service", Request, Given], Shown]
 
 _STEPS: Final[dict[str, Do]] = {
     "export": _export,
@@ -228,7 +238,8 @@ ACTIONS: Final = {
 }
 
 
-def _erasure_exists(service: Service, request: bytes) -> bool:
+def has_erasure(service: Service, request: bytes) -> bool:
+    """Whether the erasure of this request has begun."""
     try:
         proof.read(service.database, request)
     except NotFoundError:

@@ -1,0 +1,334 @@
+"""Named operations for privacy requests: of the person, of whoever holds a code from a letter,
+and of the clerk who answers letters. JSON in, JSON out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from cloud_agent.accounts import accounts, emails, tokens
+from cloud_agent.accounts.asking import account_of
+from cloud_agent.accounts.tokens import Kind as TokenKind
+from cloud_agent.arguments import Arguments, files, optional_text, text
+from cloud_agent.errors import NotFoundError, RefusedError, TareError, UsageError
+from cloud_agent.privacy import proof
+from cloud_agent.privacy.requests import acts, letters, post, record, work
+from cloud_agent.privacy.requests.acts import NewRequest
+from cloud_agent.privacy.requests.record import Request, parse_id
+from cloud_agent.privacy.requests.states import FINAL, Channel, Kind, State
+from cloud_agent.privacy.requests.work import Outcome
+from cloud_agent.readings.zones import iso_text
+
+if TYPE_CHECKING:
+    from cloud_agent.control import Operation
+    from cloud_agent.service import Service
+
+# What a person cannot open by themselves in this way: they change it directly.
+_NOT_BY_SELF: Final = {Kind.RECTIFICATION, Kind.UNCLEAR}
+_CANNOT_BE_UNDONE: Final = {Kind.ERASURE, Kind.ERASURE_READINGS, Kind.CONSENT_WITHDRAWAL}
+
+Work = Callable[["Service", Arguments], Arguments]
+
+
+# Of the person
+
+
+def erase(service: Service, arguments: Arguments) -> Arguments:
+    """Erases the account, its person and what their devices hold, or the readings only."""
+    given = files(arguments, "also_scan")
+    account = account_of(service, arguments, fresh=True)
+    only_readings = arguments.get("only_readings") is True
+    kind = Kind.ERASURE_READINGS if only_readings else Kind.ERASURE
+    request = _open_for(service, account, kind)
+    outcome = None
+    try:
+        outcome = work.carry_out(service, request, given=given)
+    except TareError:
+        # The report says how far it is; only where there is none has nothing happened.
+        if not work.has_erasure(service, request):
+            raise
+    report = proof.read(service.database, request).as_json()
+    return report | ({} if outcome is None else _given(outcome))
+
+
+def open_(service: Service, arguments: Arguments) -> Arguments:
+    """A request of the person who is signed in; carried out at once."""
+    kind = _kind(arguments)
+    if kind in _NOT_BY_SELF:
+        raise UsageError("change it yourself: `tare account change`, `tare readings`")
+    account = account_of(service, arguments, fresh=kind in _CANNOT_BE_UNDONE)
+    outcome = work.carry_out(service, _open_for(service, account, kind))
+    return described(outcome.request) | _given(outcome)
+
+
+def mine(service: Service, arguments: Arguments) -> Arguments:
+    """The person's own requests."""
+    account = account_of(service, arguments)
+    found = record.list_requests(service, subject=account.subject)
+    return {"requests": [described(each) for each in found]}
+
+
+def revoke(service: Service, arguments: Arguments) -> Arguments:
+    """The person takes a request back."""
+    account = account_of(service, arguments)
+    found = record.get(service, parse_id(text(arguments, "request")))
+    if found.subject != account.subject:
+        raise NotFoundError("there is no request with this number")
+    return described(acts.revoke(service, found.id))
+
+
+def lift(service: Service, arguments: Arguments) -> Arguments:
+    """The person wants their readings to be used again."""
+    work.lift_restriction(service, account_of(service, arguments))
+    return {}
+
+
+# Of whoever holds a code from a letter
+
+
+def show(service: Service, arguments: Arguments) -> Arguments:
+    """What the code would confirm. Changes nothing: programs open links too."""
+    found = _of_code(service, text(arguments, "code"))
+    return described(found) | {"what": letters.NAMES[found.kind]}
+
+
+def confirm(service: Service, arguments: Arguments) -> Arguments:
+    """The code is given: the person is verified, and the request is carried out."""
+    code = text(arguments, "code")
+    found = _of_code(service, code)
+    tokens.take(service.vault.store, TokenKind.REQUEST, code, service.now())
+    by = "code" if found.channel is Channel.POST else "link"
+    verified = acts.verify(service, found.id, by)
+    if verified.state is not State.VERIFIED or verified.kind is Kind.RECTIFICATION:
+        return described(verified)
+    outcome = work.carry_out(service, found.id)
+    return described(outcome.request) | _given(outcome)
+
+
+def receipt(service: Service, arguments: Arguments) -> Arguments:
+    """The receipt of a request, for whoever has its number; `nonce` makes it the person's own."""
+    nonce = optional_text(arguments, "nonce")
+    try:
+        known = None if nonce is None else bytes.fromhex(nonce)
+    except ValueError as error:
+        raise UsageError("the code of a receipt is hexadecimal") from error
+    request = parse_id(text(arguments, "request"))
+    if record.get(service, request).steps:
+        work.finish_if_shown(service, request)
+    return {"document": work.document_of(service, request, known)}
+
+
+# Of the clerk
+
+
+def every(service: Service, arguments: Arguments) -> Arguments:
+    """All requests, or those that are open, with their dates."""
+    found = record.list_requests(service, unfinished=arguments.get("all") is not True)
+    return {"requests": [described(each) for each in found]}
+
+
+def enter(service: Service, arguments: Arguments) -> Arguments:
+    """A letter on paper has come: when, what for, from whom, and where its scan lies."""
+    kind = _kind(arguments)
+    address = emails.normalise(text(arguments, "email"))
+    vault = service.vault
+    credential = vault.store.credential_by_email(vault.email_hmac(address))
+    source = optional_text(arguments, "scan")
+    new = NewRequest(
+        kind=kind,
+        channel=Channel.POST,
+        received_s=_day(service, text(arguments, "received")),
+        subject=None if credential is None else credential.subject,
+        source=None if source is None else hashlib.sha256(source.encode()).digest(),
+        note=record.Note(address, source),
+    )
+    request, is_new = acts.open_request(service, new)
+    found = record.get(service, request)
+    answer = described(found) | {"new": is_new, "known": found.subject is not None}
+    if is_new and found.subject is not None and kind is not Kind.UNCLEAR:
+        answer["letter"] = post.paper_letter(service, found)
+    return answer
+
+
+def read(service: Service, arguments: Arguments) -> Arguments:
+    """One request with what was written to us."""
+    found = record.get(service, parse_id(text(arguments, "request")))
+    return described(found) | {"written": record.note_of(service, found.id).text}
+
+
+def assign(service: Service, arguments: Arguments) -> Arguments:
+    """A clerk has read a letter: what it asks for, and whose account it is about."""
+    request = parse_id(text(arguments, "request"))
+    address = emails.normalise(text(arguments, "email"))
+    vault = service.vault
+    credential = vault.store.credential_by_email(vault.email_hmac(address))
+    if credential is None:
+        raise NotFoundError("no account has this address")
+    acts.assign(service, request, credential.subject, _kind(arguments))
+    found = record.get(service, request)
+    if found.channel is Channel.POST:
+        return described(found) | {"letter": post.paper_letter(service, found)}
+    post.ask_to_confirm(service, found)
+    return described(found)
+
+
+def verify(service: Service, arguments: Arguments) -> Arguments:
+    """The identity was checked at the delivery of a registered letter."""
+    request = parse_id(text(arguments, "request"))
+    verified = acts.verify(service, request, "registered-letter")
+    if verified.state is not State.VERIFIED or verified.kind is Kind.RECTIFICATION:
+        return described(verified)
+    return described(work.carry_out(service, request).request)
+
+
+def rectify(service: Service, arguments: Arguments) -> Arguments:
+    """What the person asked to be corrected."""
+    outcome = work.rectify(
+        service,
+        parse_id(text(arguments, "request")),
+        name=optional_text(arguments, "name"),
+        zone=optional_text(arguments, "zone"),
+    )
+    return described(outcome.request)
+
+
+def pause(service: Service, arguments: Arguments) -> Arguments:
+    """More has to be known: the time stands still."""
+    request = parse_id(text(arguments, "request"))
+    acts.pause(service, request, _one_of(arguments, "reason", ("identity", "clarification")))
+    return described(record.get(service, request))
+
+
+def resume(service: Service, arguments: Arguments) -> Arguments:
+    """It has come: the time runs again."""
+    request = parse_id(text(arguments, "request"))
+    acts.resume(service, request)
+    return described(record.get(service, request))
+
+
+def extend(service: Service, arguments: Arguments) -> Arguments:
+    """Two more months, and the person is told why."""
+    reason = _one_of(arguments, "reason", tuple(letters.EXTENSIONS))
+    found = acts.extend(service, parse_id(text(arguments, "request")), reason)
+    post.tell_extended(service, found, reason)
+    return described(found)
+
+
+def refuse(service: Service, arguments: Arguments) -> Arguments:
+    """No, and the person is told why and where to complain."""
+    request = parse_id(text(arguments, "request"))
+    reason = _one_of(arguments, "reason", tuple(letters.REASONS))
+    address = post.address_of(service, record.get(service, request))
+    found = acts.refuse(service, request, reason)
+    post.tell_refused(service, found, address)
+    return described(found)
+
+
+def head(service: Service, _arguments: Arguments) -> Arguments:
+    """How far the log of receipts goes, and the key that checks it."""
+    count, last = service.receipts.head
+    return {"count": count, "last": last, "public_key": service.receipts.public_key.hex()}
+
+
+def described(found: Request) -> Arguments:
+    """One request for whoever may see it: no name, no address."""
+    open_ = found.state not in FINAL
+    return {
+        "request": found.id.hex(),
+        "kind": found.kind.value,
+        "channel": found.channel.value,
+        "state": found.state.value,
+        "received_utc": iso_text(found.received_s, 0),
+        "due": found.due.isoformat() if open_ else None,
+        "verified_by": found.verified_by,
+        "reason": found.reason_code,
+        "duplicate_of": None if found.duplicate_of is None else found.duplicate_of.hex(),
+        "steps": [
+            {"action": step.action, "state": step.state.value, "cause": step.cause}
+            for step in found.steps
+        ],
+    }
+
+
+def _operation(do: Work) -> Operation:
+    async def run(service: Service, arguments: Arguments) -> Arguments:
+        return await asyncio.to_thread(do, service, arguments)
+
+    run.__doc__ = do.__doc__
+    return run
+
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "account.erase": _operation(erase),
+    "account.lift-restriction": _operation(lift),
+    "request.open": _operation(open_),
+    "request.mine": _operation(mine),
+    "request.revoke": _operation(revoke),
+    "request.show": _operation(show),
+    "request.confirm": _operation(confirm),
+    "request.receipt": _operation(receipt),
+    "request.list": _operation(every),
+    "request.enter": _operation(enter),
+    "request.read": _operation(read),
+    "request.assign": _operation(assign),
+    "request.verify": _operation(verify),
+    "request.rectify": _operation(rectify),
+    "request.pause": _operation(pause),
+    "request.resume": _operation(resume),
+    "request.extend": _operation(extend),
+    "request.refuse": _operation(refuse),
+    "receipts.head": _operation(head),
+}
+
+
+def _open_for(service: Service, account: accounts.Account, kind: Kind) -> bytes:
+    """A request of the account, or the one like it that is open already."""
+    new = NewRequest(
+        kind=kind,
+        channel=Channel.SELF,
+        received_s=service.now(),
+        subject=account.subject,
+        verified_by="password",
+    )
+    request, _ = acts.open_request(service, new)
+    return record.get(service, request).duplicate_of or request
+
+
+def _given(outcome: Outcome) -> dict[str, Any]:
+    nonce = None if outcome.nonce is None else outcome.nonce.hex()
+    return {"receipt_code": nonce, "document": outcome.document}
+
+
+def _of_code(service: Service, code: str) -> Request:
+    token = tokens.find(service.vault.store, TokenKind.REQUEST, code, service.now())
+    found = record.get(service, token.bound)
+    if found.state in FINAL:
+        raise RefusedError(f"this request is closed: {found.state}")
+    return found
+
+
+def _kind(arguments: Arguments) -> Kind:
+    return Kind(_one_of(arguments, "kind", tuple(each.value for each in Kind)))
+
+
+def _one_of(arguments: Arguments, name: str, known: tuple[str, ...]) -> str:
+    value = text(arguments, name)
+    if value not in known:
+        raise UsageError(f"{name} is one of {', '.join(known)}")
+    return value
+
+
+def _day(service: Service, given: str) -> int:
+    """The day of a postmark, as the moment at which it ends; not in the future."""
+    try:
+        day = datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise UsageError("a day is written YYYY-MM-DD") from error
+    at_s = int(day.timestamp()) + 12 * 3_600
+    if at_s > service.now() + 86_400:
+        raise UsageError("this day has not come yet")
+    return at_s
