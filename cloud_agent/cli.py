@@ -86,11 +86,28 @@ def serve(
             metavar="NAME", help="Address that devices are told at enrolment.", show_default=False
         ),
     ] = None,
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65_535,
+            help="Port of the pages on this machine. Default: that of the last time, else a free "
+            "one.",
+            show_default=False,
+        ),
+    ] = None,
     data: DataOption = None,
 ) -> None:
     """Run the cloud: broker, agent and databases. Stop it with Ctrl-C."""
     server.run(
-        server.Options(data=data, broker=broker.value, port=port or None, bind=bind, host=host)
+        server.Options(
+            data=data,
+            broker=broker.value,
+            port=port or None,
+            bind=bind,
+            host=host,
+            web_port=web_port,
+        )
     )
 
 

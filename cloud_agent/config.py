@@ -106,6 +106,11 @@ class DataFolder:
         return self.root / "broker"
 
     @property
+    def web(self) -> Path:
+        """Where the pages listen."""
+        return self.root / "web"
+
+    @property
     def mail(self) -> Path:
         """Letters as files, where no mail server is configured."""
         return self.root / "mail"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cloud_agent.broker.settings import Endpoint, settle_endpoint
+from cloud_agent.broker.settings import Endpoint, settle_endpoint, settle_web
 from cloud_agent.broker.supervisor import BrokerProcess, launch_for, reachable
 from cloud_agent.control import ControlServer, Operation
 from cloud_agent.devices.operations import DeviceOperations
@@ -31,6 +31,7 @@ from cloud_agent.ingest.tidy import tidy
 from cloud_agent.operations import OPERATIONS
 from cloud_agent.service import Service
 from cloud_agent.storage.engine import Synchronous
+from cloud_agent.web.server import WebServer
 
 log = logging.getLogger("tare.serve")
 
@@ -47,6 +48,7 @@ class Options:
     port: int | None = None
     bind: str | None = None
     host: str | None = None
+    web_port: int | None = None
     # For the test that shows why FULL is needed.
     synchronous: Synchronous = "FULL"
 
@@ -75,11 +77,21 @@ class Server:
     """Everything that runs. Use `async with Server.running(options) as server`."""
 
     def __init__(
-        self, service: Service, authority: Authority, endpoint: Endpoint, *, ours: bool
+        self,
+        service: Service,
+        authority: Authority,
+        endpoint: Endpoint,
+        web: Endpoint,
+        *,
+        ours: bool,
     ) -> None:
-        """`ours`: the broker is our child, on this machine; else it is where devices find it."""
+        """`web`: where the pages are. `ours`: the broker is our child, on this machine; else it
+        is where devices find it.
+        """
         self.service: Final = service
         self.endpoint: Final = endpoint
+        self.web_endpoint: Final = web
+        self.web: Final = WebServer(service, web)
         self.broker: BrokerProcess | None = None
         host = reachable(endpoint.bind) if ours else endpoint.host
         self.link: Final = Link(host=host, port=endpoint.port, tls=authority.agent_files)
@@ -107,7 +119,8 @@ class Server:
                 port=options.port,
                 ours=ours,
             )
-            server = cls(service, authority, endpoint, ours=ours)
+            web = settle_web(service.folder.web, options.web_port)
+            server = cls(service, authority, endpoint, web, ours=ours)
             await server._start(options.broker, stack)
             yield server
 
@@ -130,6 +143,9 @@ class Server:
         control = ControlServer(self.service, self.operations())
         stack.push_async_callback(control.close)
         await control.start()
+        stack.push_async_callback(self.web.stop)
+        await self.web.start()
+        self.service.pages_at(self.web_endpoint)
         stack.callback(self._ready_file.unlink, missing_ok=True)
         write_private(self._ready_file, json.dumps(self.status()).encode(), replace=True)
 
@@ -138,7 +154,10 @@ class Server:
         """One line for a person."""
         name = self.broker.name if self.broker is not None else "other"
         where = f"{self.endpoint.bind} port {self.endpoint.port}"
-        return f"Tare is ready: {name} broker at {where}, data in {self.service.folder.root}"
+        pages = f"pages at {self.service.pages}"
+        return (
+            f"Tare is ready: {name} broker at {where}, {pages}, data in {self.service.folder.root}"
+        )
 
     def status(self) -> dict[str, Any]:
         """What runs, for `ready.json` and for whoever asks."""
@@ -148,6 +167,7 @@ class Server:
             "pid": os.getpid(),
             "host": self.endpoint.host,
             "port": self.endpoint.port,
+            "pages": self.service.pages,
             "broker": broker.name if broker is not None else "none",
             "broker_pid": broker.pid if broker is not None else None,
             "broker_restarts": broker.restarts if broker is not None else 0,

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
 from cloud_agent.accounts.attempts import Attempts
+from cloud_agent.broker.settings import Endpoint, kept_endpoint
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.errors import LedgerError
 from cloud_agent.mail import outgoing, transport
@@ -70,6 +71,11 @@ class Service:
         self.mail_lock: Final = threading.Lock()
         self.transport: Final = transport.choose(folder.mail)
         self.closing = False
+        # Where the server had them the last time, for a command that runs without it.
+        self._pages = "http://localhost"
+        last = kept_endpoint(folder.web)
+        if last is not None:
+            self.pages_at(last)
         # Called with a device id, in the event loop, after an order for it became durable.
         self.outbox_listeners: Final[list[Callable[[str], None]]] = []
         self._resources = resources
@@ -140,8 +146,16 @@ class Service:
         """The address that a letter gives for a token. `TARE_PUBLIC_URL` is where people reach
         the web pages of this installation.
         """
-        base = os.environ.get("TARE_PUBLIC_URL", "http://localhost:8080").rstrip("/")
-        return f"{base}/{what}/{token}"
+        return f"{self.pages}/{what}/{token}"
+
+    @property
+    def pages(self) -> str:
+        """Where the pages are."""
+        return os.environ.get("TARE_PUBLIC_URL", self._pages).rstrip("/")
+
+    def pages_at(self, endpoint: Endpoint) -> None:
+        """Says where the server that is starting has its pages."""
+        self._pages = f"http://{endpoint.host}:{endpoint.port}"
 
     def mail_is_waiting(self) -> None:
         """Sends what waits, soon and elsewhere where a server runs, else at once."""

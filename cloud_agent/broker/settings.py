@@ -1,4 +1,4 @@
-"""Where the broker listens and what it is told. Touches only its file in the data folder.
+"""Where the broker and the pages listen. Touches only its files in the data folder.
 
 The port is chosen once and kept, because devices were told it when they were enrolled.
 """
@@ -61,7 +61,7 @@ def settle_endpoint(
     The result is kept in `folder`. `ours`: the port must be free, because we start the broker;
     otherwise someone else's broker has it. Raises PortInUseError, PortUnknownError, BrokerError.
     """
-    kept = _read(folder / _FILE)
+    kept = kept_endpoint(folder)
     chosen_bind = bind or (kept.bind if kept else "127.0.0.1")
     chosen_host = host or (kept.host if kept and not bind else _host_for(chosen_bind))
     chosen_port = port or (kept.port if kept else 0)
@@ -75,6 +75,18 @@ def settle_endpoint(
         content = json.dumps(asdict(endpoint)).encode()
         write_private(folder / _FILE, content, replace=True)
     return endpoint
+
+
+def settle_web(folder: Path, port: int | None) -> Endpoint:
+    """Where the pages are: on this machine, at the port that is given, kept, or free. A proxy with
+    TLS in front of it makes them reachable (`TARE_PUBLIC_URL`).
+    """
+    try:
+        return settle_endpoint(folder, port=port)
+    except PortInUseError as error:
+        raise PortInUseError(
+            "the port of the pages is taken by another program: choose another with --web-port"
+        ) from error
 
 
 def _host_for(bind: str) -> str:
@@ -103,7 +115,9 @@ def _explain(error: OSError, endpoint: Endpoint) -> BrokerError | PortInUseError
     return BrokerError(f"cannot listen on {endpoint.bind} port {endpoint.port}: {error.strerror}")
 
 
-def _read(path: Path) -> Endpoint | None:
+def kept_endpoint(folder: Path) -> Endpoint | None:
+    """What `settle_endpoint` kept there, if anything. Raises `BrokerError` for a damaged file."""
+    path = folder / _FILE
     try:
         raw = json.loads(path.read_text())
         return Endpoint(bind=str(raw["bind"]), host=str(raw["host"]), port=int(raw["port"]))

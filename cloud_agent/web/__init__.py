@@ -1,0 +1,1 @@
+"""Pages for the links in letters. Work without JavaScript; the same services as the commands."""
