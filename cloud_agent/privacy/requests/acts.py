@@ -238,7 +238,7 @@ def tidy(service: Service) -> None:
         table.c.refused_s.is_(None),
         table.c.revoked_s.is_(None),
         table.c.expired_s.is_(None),
-        table.c.kind != Kind.UNCLEAR.value,
+        sa.or_(table.c.kind != Kind.UNCLEAR.value, table.c.subject.is_(None)),
         table.c.recorded_s <= now_s - _UNPROVEN_S,
     )
     closed_s = sa.func.coalesce(

@@ -1,0 +1,90 @@
+"""What a letter asks for, by rules in English and French; what is not plain is for a person.
+
+The rules look for a verb of asking or doing near a thing of ours. A sentence that says no, a
+question in passing, two wishes at once: a person reads it. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from cloud_agent.privacy.requests.states import Kind
+
+_DATA: Final = r"(donnees|informations|data|information)"
+_READINGS: Final = r"(mesures|pesees|releves|poids|readings|measurements|weigh-?ins|weights)"
+_ACCOUNT: Final = r"(compte|profil|account|profile)"
+_ERASE: Final = (
+    r"(supprim\w*|effac\w*|suppression|effacement|delet\w+|eras\w+|remov\w+|wip\w+|forget|oubli\w*)"
+)
+_NEAR: Final = r"[^.!?\n]{0,80}?"
+
+_RULES: Final = {
+    Kind.ERASURE_READINGS: (rf"{_ERASE}{_NEAR}\b{_READINGS}",),
+    Kind.ERASURE: (
+        rf"{_ERASE}{_NEAR}\b({_ACCOUNT}|{_DATA}|everything|tout)\b",
+        r"droit (a l'oubli|a l'effacement)|right to (be forgotten|erasure)|article 17\b",
+    ),
+    Kind.PORTABILITY: (
+        r"portabilit\w+|article 20\b|machine-readable|lisible par machine|format structure",
+    ),
+    Kind.ACCESS: (
+        rf"(cop(ie|y)|acces|access|communiqu\w+|connaitre|know|send me|envoy\w+){_NEAR}\b{_DATA}\b",
+        r"article 15\b|droit d'acces|right of access|subject access",
+    ),
+    Kind.RECTIFICATION: (
+        r"rectifi\w+|corrig\w+|corrections? (de|of)|correct my|article 16\b",
+        r"modifi\w+ mon|change my|update my",
+    ),
+    Kind.CONSENT_WITHDRAWAL: (
+        rf"(withdraw|revoke)\w*{_NEAR}consent",
+        rf"(retir|revoqu)\w+{_NEAR}consentement",
+    ),
+    Kind.RESTRICTION: (
+        rf"(restrict\w*|limit\w*){_NEAR}(processing|traitement)|article 18\b",
+        rf"(stop using|ne (plus )?utilis\w+){_NEAR}({_DATA}|{_READINGS})",
+    ),
+    Kind.OBJECTION: (
+        r"\b(i object|m'oppose|opposition au)\b|article 21\b",
+        rf"(partners?|partenaires?){_NEAR}(stop|arret\w*|plus)",
+    ),
+}
+
+# A sentence with one of these is not taken for a wish.
+_NO: Final = re.compile(
+    r"\b(do not|don't|dont|never|not to|without (deleting|erasing)|instead of"
+    r"|n'|ne (pas|jamais|veux pas|souhaite pas)|pas (supprimer|effacer)|plutot que"
+    r"|sans (supprimer|effacer)"
+    r"|how (do|can|long)|comment (puis|faire|peut)|already|deja|was deleted|has been)\b"
+)
+# Yet these hold a "no" and are wishes.
+_STILL: Final = re.compile(r"ne plus|stop using|no longer")
+
+
+def intents(title: str, text: str) -> tuple[Kind, ...]:
+    """The wishes that a letter has, in no order; (UNCLEAR,) where a person must read it."""
+    found: set[Kind] = set()
+    for sentence in _sentences(f"{title}.\n{text}"):
+        kinds = {kind for kind, rule in _COMPILED if rule.search(sentence)}
+        if kinds and _NO.search(sentence) and not _STILL.search(sentence):
+            return (Kind.UNCLEAR,)
+        found |= kinds
+    if Kind.ERASURE_READINGS in found and Kind.ERASURE in found:
+        return (Kind.UNCLEAR,)
+    if Kind.ACCESS in found and Kind.PORTABILITY in found:
+        found.discard(Kind.ACCESS)  # the same data, in the form that was asked for
+    return (found.pop(),) if len(found) == 1 else (Kind.UNCLEAR,)
+
+
+_COMPILED: Final = tuple(
+    (kind, re.compile(rule)) for kind, rules in _RULES.items() for rule in rules
+)
+
+
+def _sentences(text: str) -> list[str]:
+    decomposed = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    plain = "".join(one for one in decomposed if not unicodedata.combining(one)).lower()
+    # A line that was broken by a program goes on; an empty line ends a sentence.
+    joined = re.sub(r"(?<!\n)\n(?!\n)", " ", plain)
+    return re.split(r"[.!?;]\s|\n", joined)
