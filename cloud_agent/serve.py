@@ -28,6 +28,7 @@ from cloud_agent.housekeeping import keep_house
 from cloud_agent.ingest.link import Link
 from cloud_agent.ingest.pipeline import Pipeline
 from cloud_agent.ingest.tidy import tidy
+from cloud_agent.mail.intake import Intake
 from cloud_agent.operations import OPERATIONS
 from cloud_agent.service import Service
 from cloud_agent.storage.engine import Synchronous
@@ -143,6 +144,9 @@ class Server:
         control = ControlServer(self.service, self.operations())
         stack.push_async_callback(control.close)
         await control.start()
+        mail = Intake(self.service)
+        stack.push_async_callback(mail.stop)
+        await mail.start()
         stack.push_async_callback(self.web.stop)
         await self.web.start()
         self.service.pages_at(self.web_endpoint)

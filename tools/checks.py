@@ -28,6 +28,7 @@ _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _PROGRAMS = {
     "mosquitto": ("mosquitto", "the tests against Mosquitto"),
     "mosquitto_pub": ("mosquitto-clients", "the tests with Mosquitto's clients"),
+    "dovecot": ("dovecot-imapd", "the tests that fetch mail"),
     "strace": ("strace", "the tests that trace system calls"),
 }
 _PARALLEL = 2

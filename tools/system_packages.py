@@ -20,7 +20,7 @@ _UPDATE = ("apt-get", "update")
 _INSTALL = ("apt-get", "install", "-y", "--no-install-recommends", "--no-upgrade")
 _LOCK_WAIT = ("-o", "DPkg::Lock::Timeout=120")
 #: Services that come with a package; they would start with the machine from now on.
-_SERVICES = {"mosquitto": "mosquitto.service"}
+_SERVICES = {"mosquitto": "mosquitto.service", "dovecot-imapd": "dovecot.service"}
 _SYSTEMD = Path("/run/systemd/system")
 
 

@@ -128,13 +128,14 @@ def choose(folder: Path, environment: Mapping[str, str] = os.environ) -> Files |
         ) from error
     if not parts.hostname or parts.password is not None:
         raise UsageError("TARE_SMTP_URL names a host; the password is in TARE_SMTP_PASSWORD")
-    if parts.scheme == "smtp" and not _is_here(parts.hostname):
+    if parts.scheme == "smtp" and not is_here(parts.hostname):
         raise UsageError("without TLS letters go to a mail server on this machine only")
     password = environment.get("TARE_SMTP_PASSWORD", "")
     return Smtp(parts.scheme, parts.hostname, port, unquote(parts.username or ""), password)
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
