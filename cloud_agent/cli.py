@@ -18,6 +18,7 @@ from cloud_agent import terminal
 from cloud_agent.accounts import access_cli as _access_cli  # noqa: F401 - adds its commands
 from cloud_agent.accounts.cli import app as account_app
 from cloud_agent.broker.cli import app as broker_app
+from cloud_agent.devices import household_cli as _household_cli  # noqa: F401 - adds its commands
 from cloud_agent.devices.cli import app as device_app
 from cloud_agent.errors import TareError, from_os
 from cloud_agent.privacy.requests.cli import app as request_app

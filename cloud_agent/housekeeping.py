@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from cloud_agent.accounts import sessions
+from cloud_agent.devices import household
 from cloud_agent.errors import TareError
 from cloud_agent.mail import outgoing
 from cloud_agent.privacy import erasure, export
@@ -29,6 +30,7 @@ def keep_house(service: Service) -> None:
         export.remove_old,
         trays.remove_old,
         sessions.remove_old,
+        household.remove_old,
         erasure.carry_on,
         work.carry_on,
         acts.tidy,

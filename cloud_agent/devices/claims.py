@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from cloud_agent.accounts.accounts import Account
 from cloud_agent.devices import outbox, people
 from cloud_agent.devices.errors import ClaimError, UnknownDeviceError
 from cloud_agent.privacy.ledger import Tombstone
 from cloud_agent.readings.store import create_tray
-from cloud_agent.service import Service
 from cloud_agent.storage import schema
 from protocol import cbor, claim_code, command, frame, topics
 from protocol.errors import MessageError
+
+if TYPE_CHECKING:
+    from cloud_agent.accounts.accounts import Account
+    from cloud_agent.service import Service
 
 _MOST_ATTEMPTS = 5
 _WITHIN_S = 3600

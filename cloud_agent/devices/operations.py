@@ -5,6 +5,7 @@ for the control socket. JSON in, JSON out; bytes travel as hex.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from cloud_agent.accounts.accounts import Account
@@ -12,7 +13,7 @@ from cloud_agent.accounts.asking import account_of
 from cloud_agent.arguments import Arguments, octets, text
 from cloud_agent.broker.settings import Endpoint, settle_endpoint
 from cloud_agent.control import Operation
-from cloud_agent.devices import orders, trust
+from cloud_agent.devices import household, orders, trust
 from cloud_agent.devices.claims import Claims
 from cloud_agent.devices.directory import list_devices
 from cloud_agent.devices.enrolment import Enrolment
@@ -54,6 +55,11 @@ class DeviceOperations:
             "device.orders": self._orders,
             "device.renew": self._renew,
             "device.list": self._list,
+            "device.invite": _invite,
+            "device.join": _join,
+            "device.leave": _leave,
+            "device.people": _people,
+            "device.remove-person": _remove_person,
         }
 
     async def _enrol_begin(self, _service: Service, _arguments: Arguments) -> Arguments:
@@ -126,6 +132,39 @@ class DeviceOperations:
 def operations(service: Service) -> dict[str, Operation]:
     """For a command that found no server and opened the files itself."""
     return DeviceOperations(service).table()
+
+
+async def _invite(service: Service, arguments: Arguments) -> Arguments:
+    account = await _account(service, arguments)
+    return {"code": await household.invite(service, account, text(arguments, "device"))}
+
+
+async def _join(service: Service, arguments: Arguments) -> Arguments:
+    account = await _account(service, arguments)
+    return {"device": await household.join(service, account, text(arguments, "code"))}
+
+
+async def _leave(service: Service, arguments: Arguments) -> Arguments:
+    account = await _account(service, arguments)
+    device = text(arguments, "device")
+    await household.leave(service, account, device)
+    return {"device": device}
+
+
+async def _people(service: Service, arguments: Arguments) -> Arguments:
+    account = await _account(service, arguments)
+    device = text(arguments, "device")
+    found = await asyncio.to_thread(household.members, service, account, device)
+    return {"people": [asdict(each) for each in found]}
+
+
+async def _remove_person(service: Service, arguments: Arguments) -> Arguments:
+    account = await _account(service, arguments)
+    device, slot = text(arguments, "device"), arguments.get("slot")
+    if not isinstance(slot, int):
+        raise UsageError("slot is the number on the display")
+    await household.remove(service, account, device, slot)
+    return {"device": device}
 
 
 def _address(given: str) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from cloud_agent.devices import outbox
 from cloud_agent.devices.errors import ClaimError
 from cloud_agent.privacy.ledger import Ledger, Tombstone
 from cloud_agent.storage import schema
-from cloud_agent.storage.household_schema import device_handles
+from cloud_agent.storage.household_schema import device_handles, former_handle
 from protocol import cbor, command
 
 MOST_PEOPLE: Final = 8
@@ -31,6 +31,9 @@ def next_handle(connection: sa.Connection, ledger: Ledger, device: str) -> int:
     given = connection.execute(
         sa.select(sa.func.max(table.c.handle)).where(table.c.device == device)
     ).scalar_one()
+    former = connection.execute(
+        sa.select(sa.func.max(former_handle.c.handle)).where(former_handle.c.device == device)
+    ).scalar_one()
     counted = connection.execute(
         sa.select(device_handles.c.last).where(device_handles.c.device == device)
     ).scalar_one_or_none()
@@ -39,7 +42,7 @@ def next_handle(connection: sa.Connection, ledger: Ledger, device: str) -> int:
         for entry in ledger.entries()
         if isinstance(entry, Tombstone) and entry.device == device
     ]
-    handle = max(given or 0, counted or 0, *erased, 0) + 1
+    handle = max(given or 0, former or 0, counted or 0, *erased, 0) + 1
     if handle > _LAST_HANDLE:
         raise ClaimError("this device has had too many people: it needs a new identity")
     connection.execute(device_handles.delete().where(device_handles.c.device == device))

@@ -28,6 +28,7 @@ from cloud_agent.privacy.vault import Vault
 from cloud_agent.readings import store
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
+from cloud_agent.storage.household_schema import former_handle
 from protocol import answer, frame
 
 _ingest = schema.ingest
@@ -66,7 +67,11 @@ def place_of(
     owner = subject = None
     if claim is not None and claim.account is not None:
         subject = _subject_of_account(connection, claim.account)
-        owner = _subject_of_handle(connection, device, epoch, handle) or claim.tray
+        owner = (
+            _subject_of_handle(connection, device, epoch, handle)
+            or _former_subject(connection, device, message)
+            or claim.tray
+        )
     erased = service.ledger.is_erased(device, epoch, handle, owner=owner)
     # A tray is the account's: what its person has withdrawn counts for it too.
     person = owner if claim is not None and owner != claim.tray else subject
@@ -188,6 +193,24 @@ def _subject_of_handle(
     )
     found: bytes | None = connection.execute(query).scalar_one_or_none()
     return found
+
+
+def _former_subject(
+    connection: sa.Connection, device: str, message: frame.Readings
+) -> bytes | None:
+    """Who had the handle, for a frame that was all measured while they had it. What came later
+    under it may be somebody else's: the device had not heard yet.
+    """
+    query = sa.select(former_handle.c.subject, former_handle.c.ended_s).where(
+        former_handle.c.device == device,
+        former_handle.c.epoch == message.claim_epoch,
+        former_handle.c.handle == message.handle,
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    latest_s = max(message.clock.taken(each.seconds)[1] for each in message.records)
+    return bytes(row.subject) if latest_s <= row.ended_s else None
 
 
 def _comparison(

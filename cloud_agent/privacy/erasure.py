@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from cloud_agent.devices import household, people
 from cloud_agent.devices import outbox as orders
 from cloud_agent.errors import NotFoundError, TareError
 from cloud_agent.files import remove_durably
@@ -39,6 +40,7 @@ from cloud_agent.privacy.ledger import (
 )
 from cloud_agent.privacy.plan import Ending, Plan
 from cloud_agent.privacy.proof import Report
+from cloud_agent.readings import store
 from cloud_agent.storage import schema
 from protocol import command
 
@@ -205,9 +207,30 @@ def _erase_rows(
             connection.execute(
                 claim.update().where(*where, claim.c.until_s.is_(None)).values(until_s=now_s)
             )
+    held = [each for each in todo.endings if _is_held(connection, each, todo.person)]
     rows = catalogue.erase_rows(connection, schema.metadata, todo.person)
+    for ending in todo.endings:
+        if ending.live and ending.handles is not None:
+            _goes_on(service, connection, ending, held=ending in held)
     _note_unreadable(service, connection, request, now_s)
     return rows
+
+
+def _is_held(connection: sa.Connection, ending: Ending, person: Person) -> bool:
+    claim = schema.claim
+    where = (claim.c.device == ending.device, claim.c.epoch == ending.epoch)
+    query = sa.select(sa.exists().where(*where, claim.c.account.in_(person.accounts)))
+    return bool(connection.execute(query).scalar_one())
+
+
+def _goes_on(service: Service, connection: sa.Connection, ending: Ending, *, held: bool) -> None:
+    """Others share the device: one of them holds it from now on, and it is told who is left."""
+    device, epoch = ending.device, ending.epoch
+    if held:
+        tray = store.create_tray(connection, service.vault)
+        household.pass_on(service, connection, device, epoch, tray)
+    else:
+        people.order_people(connection, device, epoch, service.now())
 
 
 def _note_unreadable(
@@ -237,7 +260,8 @@ def _place_orders(
         if not ending.live:
             orders.await_release(connection, ending.device, request)
             continue
-        orders.cancel(connection, ending.device, orders.OF_A_CLAIM)
+        if ending.handles is None:
+            orders.cancel(connection, ending.device, orders.OF_A_CLAIM)
         for order in _erase_orders(ending):
             orders.place(connection, ending.device, order, now_s, erasure=request)
 

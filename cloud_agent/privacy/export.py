@@ -23,6 +23,7 @@ from cloud_agent.files import remove_durably, write_private
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.readings import listing, zones
 from cloud_agent.storage import schema
+from cloud_agent.storage.household_schema import former_handle
 
 if TYPE_CHECKING:
     from cloud_agent.accounts.accounts import Account
@@ -167,6 +168,7 @@ def describe_devices(service: Service, account: Account) -> list[dict[str, Any]]
     involved = sa.union(
         sa.select(claim.c.device).where(claim.c.account == account.id),
         sa.select(handle.c.device).where(handle.c.subject == account.subject),
+        sa.select(former_handle.c.device).where(former_handle.c.subject == account.subject),
         sa.select(schema.frame.c.device).where(schema.frame.c.owner == account.subject),
     )
     with service.database.reading() as connection:

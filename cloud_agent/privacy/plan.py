@@ -21,6 +21,7 @@ from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.scan import MIN_PATTERN_SIZE, Pattern
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.storage import schema
+from cloud_agent.storage.household_schema import former_handle
 from protocol import cbor
 from protocol.errors import ProtocolError
 
@@ -160,8 +161,9 @@ def endings_of(connection: sa.Connection, account: bytes, subject: bytes) -> tup
     claim, handle = schema.claim, schema.person_handle
     own = _places(connection, claim, claim.c.account == account)
     mine: dict[_Place, list[int]] = {}
-    for row in connection.execute(sa.select(handle).where(handle.c.subject == subject)):
-        mine.setdefault((row.device, row.epoch), []).append(row.handle)
+    for table in (handle, former_handle):
+        for row in connection.execute(sa.select(table).where(table.c.subject == subject)):
+            mine.setdefault((row.device, row.epoch), []).append(row.handle)
     involved = sorted(own | mine.keys())
     live = _places(connection, claim, claim.c.until_s.is_(None), among=involved)
     shared = _places(connection, handle, handle.c.subject != subject, among=involved)

@@ -21,6 +21,7 @@ from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.plan import Plan
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.storage import schema
+from cloud_agent.storage.household_schema import former_handle
 from protocol import command
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _give_new_handles(
     service: Service, connection: sa.Connection, subject: bytes, request: bytes | None
 ) -> None:
     """The old handles go, from the devices too; where the claim goes on, new ones come."""
+    connection.execute(former_handle.delete().where(former_handle.c.subject == subject))
     handle, claim = schema.person_handle, schema.claim
     query = (
         sa.select(handle, claim.c.until_s)

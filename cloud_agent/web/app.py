@@ -64,7 +64,12 @@ class Links:
         """What the link would confirm."""
         arguments = {"code": request.path_params["code"]}
         shown = await asyncio.to_thread(requests.show, self._service, arguments)
-        return pages.page("request", what=shown["what"], number=shown["request"])
+        return pages.page(
+            "request",
+            what=shown["what"],
+            number=shown["request"],
+            is_final=shown["cannot_be_undone"],
+        )
 
     async def confirm_request(self, request: Request) -> Response:
         """The button under it."""

@@ -93,7 +93,10 @@ def lift(service: Service, arguments: Arguments) -> Arguments:
 def show(service: Service, arguments: Arguments) -> Arguments:
     """What the code would confirm. Changes nothing: programs open links too."""
     found = _of_code(service, text(arguments, "code"))
-    return described(found) | {"what": letters.NAMES[found.kind]}
+    return described(found) | {
+        "what": letters.NAMES[found.kind],
+        "cannot_be_undone": found.kind in _CANNOT_BE_UNDONE,
+    }
 
 
 def confirm(service: Service, arguments: Arguments) -> Arguments:
