@@ -22,6 +22,7 @@ from cloud_agent.devices import household_cli as _household_cli  # noqa: F401 - 
 from cloud_agent.devices.cli import app as device_app
 from cloud_agent.errors import TareError, from_os
 from cloud_agent.privacy.requests.cli import app as request_app
+from cloud_agent.readings import changes_cli as _changes_cli  # noqa: F401 - adds its commands
 from cloud_agent.readings.cli import app as readings_app
 from cloud_agent.terminal import DataOption, JsonOption, out
 

@@ -21,7 +21,8 @@ from cloud_agent.accounts import accounts, agreements
 from cloud_agent.errors import KeyGoneError, NotFoundError
 from cloud_agent.files import remove_durably, write_private
 from cloud_agent.privacy.vault import Purpose
-from cloud_agent.readings import listing, zones
+from cloud_agent.readings import changes, listing, zones
+from cloud_agent.readings import operations as readings_operations
 from cloud_agent.storage import schema
 from cloud_agent.storage.household_schema import former_handle
 
@@ -91,8 +92,13 @@ def _members(service: Service, account: Account) -> dict[str, bytes]:
     readings = listing.list_readings(service.database, service.vault, account.subject)
     frames = _frames(service, account)
     names = {row: f"frames/{number:06d}.cose" for number, row in enumerate(frames, start=1)}
+    revisions = changes.all_revisions(service, account)
     described = [
-        listing.as_json(reading) | {"frame": names.get(reading.frame or b"")}
+        listing.as_json(reading)
+        | {
+            "frame": names.get(reading.frame or b""),
+            "before": [readings_operations.as_json(each) for each in revisions.get(reading.id, ())],
+        }
         for reading in readings
     ]
     return {

@@ -1,4 +1,4 @@
-"""`tare readings ...`: list one's readings."""
+"""`tare readings list`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from cloud_agent.errors import UsageError
 from cloud_agent.readings.zones import iso_text
 from cloud_agent.terminal import DataOption, EmailOption, JsonOption, PasswordFileOption, out
 
-app: Final = typer.Typer(no_args_is_help=True, help="See your readings. " + terminal.EXIT_CODES)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `list` a sub-command although it is the only one."""
+app: Final = typer.Typer(
+    no_args_is_help=True, help="See, enter and correct your readings. " + terminal.EXIT_CODES
+)
 
 
 @app.command("list")
@@ -49,26 +46,39 @@ def list_(
     elif as_json:
         out.print_json(json.dumps(found["readings"]))
     else:
-        _print_table(found["readings"])
+        print_table(found["readings"])
         _print_of_nobody(found["of_nobody"])
 
 
-def _print_table(readings: list[dict[str, Any]]) -> None:
+def print_table(readings: list[dict[str, Any]], *, with_id: bool = False) -> None:
+    """Readings as a table for people; with their ids where one of them is chosen next."""
     if not readings:
         out.print("No readings yet.")
         return
-    table = terminal.table("taken", "what", "values", "remarks", whole=("taken",))
+    names = ("taken", "what", "values", "remarks")
+    if with_id:
+        names = ("id", "taken", "what", "values")
+    table = terminal.table(*names, whole=("taken",))
     for reading in readings:
         values = ", ".join(
             f"{name} {measured['value']:g} {measured['unit']}"
             for name, measured in reading["values"].items()
         )
-        remarks = list(reading["remarks"])
+        remarks = [*_BY_STATUS.get(reading["status"], ()), *reading["remarks"]]
+        if reading["source"] == "manual":
+            remarks.insert(0, "entered by hand")
         if reading["time_quality"] == "interval":
             minutes = -(-reading["uncertainty_s"] // 60)
             remarks.insert(0, f"time uncertain by {minutes} min either way")
-        table.add_row(reading["taken"], reading["kind"], values, "; ".join(remarks))
+        cells = (reading["taken"], reading["kind"], values)
+        if with_id:
+            table.add_row(reading["id"], *cells)
+        else:
+            table.add_row(*cells, "; ".join(remarks))
     out.print(table)
+
+
+_BY_STATUS: Final = {"amended": ["corrected"], "entered-in-error": ["not yours"]}
 
 
 def _print_of_nobody(waiting: dict[str, Any]) -> None:
@@ -80,5 +90,5 @@ def _print_of_nobody(waiting: dict[str, Any]) -> None:
     day = iso_text(waiting["until_s"], 0).partition("T")[0]
     out.print(
         f"{what} of your devices could not be put to a person (a weight more than 3 kg from your "
-        f"last, for example). {goes} kept until {day}."
+        f"last, for example). {goes} kept until {day}: `tare readings tray`."
     )

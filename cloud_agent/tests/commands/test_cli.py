@@ -119,7 +119,7 @@ def test_what_nobody_is_known_for_is_counted_and_not_shown(shell: Shell) -> None
     listed = shell.tare("readings", "list", *login)
     assert (listed.code, listed.err) == (0, "")
     assert "2 readings of your devices could not be put to a person" in listed.out
-    assert f"The oldest is kept until {day}." in listed.out
+    assert f"The oldest is kept until {day}: `tare readings tray`." in listed.out
     assert "99" not in listed.out
     assert json.loads(shell.tare("readings", "list", *login, "--json").out) == []
     assert re.search(r"readings of nobody +2\s", shell.tare("account", "show", *login).out)
