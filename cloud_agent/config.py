@@ -106,6 +106,11 @@ class DataFolder:
         return self.root / "broker"
 
     @property
+    def controller(self) -> Path:
+        """Who runs this installation, for the register of processing; written by them."""
+        return self.root / "controller.toml"
+
+    @property
     def web(self) -> Path:
         """Where the pages listen."""
         return self.root / "web"

@@ -15,13 +15,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from cloud_agent.accounts import changes, tokens
 from cloud_agent.accounts.tokens import Kind
 from cloud_agent.errors import RefusedError, TareError
+from cloud_agent.privacy.register import read_controller
 from cloud_agent.privacy.requests import operations as requests
 from cloud_agent.web import pages
 from cloud_agent.web.guard import Guard
@@ -47,6 +48,7 @@ def application(service: Service) -> Starlette:
             Route("/recover/{code}", links.recover, methods=["POST"]),
             Route("/address/{code}", links.show_address, methods=["GET"]),
             Route("/address/{code}", links.confirm_address, methods=["POST"]),
+            Route("/legal/register", links.register),
             Mount("/static", StaticFiles(packages=[("cloud_agent.web", "static")])),
         ],
         middleware=[Middleware(Guard)],
@@ -108,6 +110,11 @@ class Links:
         code = request.path_params["code"]
         await asyncio.to_thread(changes.confirm_address, self._service, code)
         return pages.message("Your address is changed", "Letters go to it from now on.")
+
+    async def register(self, _request: Request) -> Response:
+        """What is processed here, for anybody."""
+        controller = await asyncio.to_thread(read_controller, self._service.folder.controller)
+        return HTMLResponse(pages.register(controller))
 
     async def _find(self, request: Request, kind: Kind) -> None:
         code, now_s = request.path_params["code"], self._service.now()
