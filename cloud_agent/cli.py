@@ -17,6 +17,8 @@ from cloud_agent import serve as server
 from cloud_agent import terminal
 from cloud_agent.accounts import access_cli as _access_cli  # noqa: F401 - adds its commands
 from cloud_agent.accounts.cli import app as account_app
+from cloud_agent.backup.cli import app as backup_app
+from cloud_agent.backup.cli import restore
 from cloud_agent.broker.cli import app as broker_app
 from cloud_agent.devices import household_cli as _household_cli  # noqa: F401 - adds its commands
 from cloud_agent.devices.cli import app as device_app
@@ -49,7 +51,9 @@ app.add_typer(account_app, name="account")
 app.add_typer(device_app, name="device")
 app.add_typer(readings_app, name="readings")
 app.add_typer(request_app, name="request")
+app.add_typer(backup_app, name="backup")
 app.command()(register)
+app.command()(restore)
 app.add_typer(broker_app, name="broker")
 
 

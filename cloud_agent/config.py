@@ -41,7 +41,15 @@ class DataFolder:
         """
         try:
             self._refuse_others()
-            folders = (self.root, self.ca, self.broker, self.exports, self.erasures, self.mail)
+            folders = (
+                self.root,
+                self.ca,
+                self.broker,
+                self.exports,
+                self.erasures,
+                self.mail,
+                self.staging,
+            )
             for folder in folders:
                 folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
@@ -124,6 +132,11 @@ class DataFolder:
     def exports(self) -> Path:
         """Exports that were made and not yet removed (after a day, or by erasure)."""
         return self.root / "exports"
+
+    @property
+    def staging(self) -> Path:
+        """Copies that a backup packs, and files that a restore puts in their places."""
+        return self.root / "staging"
 
     @property
     def erasures(self) -> Path:

@@ -15,6 +15,7 @@ from cloud_agent.accounts import operations as account_operations
 from cloud_agent.accounts.accounts import Account, NewAccount
 from cloud_agent.accounts.asking import account_of
 from cloud_agent.arguments import Arguments, files, optional_text, text
+from cloud_agent.backup import operations as backup_operations
 from cloud_agent.control import Operation
 from cloud_agent.errors import RefusedError, UsageError
 from cloud_agent.privacy import erasure, export
@@ -138,6 +139,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "readings.list": readings_list,
     "frames.refused": frames_refused,
     **account_operations.OPERATIONS,
+    **backup_operations.OPERATIONS,
     **readings_operations.OPERATIONS,
     **request_operations.OPERATIONS,
 }

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
 from cloud_agent.accounts.attempts import Attempts
+from cloud_agent.backup.restore import finish as finish_restore
 from cloud_agent.broker.settings import Endpoint, kept_endpoint
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.errors import LedgerError
@@ -71,6 +72,7 @@ class Service:
         self.export_lock: Final = threading.Lock()
         # Held while letters are handed over, and while an erasure removes their copies.
         self.mail_lock: Final = threading.Lock()
+        self.backup_lock: Final = threading.Lock()
         self.transport: Final = transport.choose(folder.mail)
         self.closing = False
         # Where the server had them the last time, for a command that runs without it.
@@ -101,6 +103,7 @@ class Service:
         with ExitStack() as opening:
             folder.create()
             opening.callback(FolderLock(folder).release)
+            finish_restore(folder)
             ledger = Ledger(folder.ledger)
             opening.callback(ledger.close)
             receipts = ReceiptLog(folder.receipts, open_key(folder.receipt_key))

@@ -29,11 +29,15 @@ def load_or_create(path: Path, *, may_create: bool) -> bytes:
                 f"{path.name} is missing, but keys wrapped by it exist: put it back from where "
                 "it is kept; without it no stored reading can be read"
             )
-        text = f"{_LABEL}{secrets.token_hex(KEY_SIZE)}\n"
-        write_private(path, text.encode(), replace=False)
+        write(path, secrets.token_bytes(KEY_SIZE))
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise KeyEncryptionKeyError(f"{path.name} can be read by others: chmod 600 it")
     return _parse(path.name, path.read_bytes())
+
+
+def write(path: Path, key: bytes) -> None:
+    """Writes a key as a file that `load_or_create` reads."""
+    write_private(path, f"{_LABEL}{key.hex()}\n".encode(), replace=False)
 
 
 def _parse(name: str, content: bytes) -> bytes:

@@ -120,6 +120,9 @@ class KeyStore(Protocol):
     def remove_tokens_until(self, now_s: int) -> None:
         """Removes those whose time is over."""
 
+    def copy_to(self, path: Path) -> None:
+        """Writes a copy of today, without a trace of what was destroyed."""
+
     def close(self) -> None:
         """Ends the store."""
 
@@ -268,6 +271,13 @@ class SqliteKeyStore:
     def remove_tokens_until(self, now_s: int) -> None:
         """See `KeyStore`."""
         self._execute(token.delete().where(token.c.until_s <= now_s))
+
+    def copy_to(self, path: Path) -> None:
+        """See `KeyStore`."""
+        # The driver is there while it is open.
+        self._writer.call_alone(
+            lambda c: c.connection.driver_connection.execute("VACUUM INTO ?", (str(path),))  # type: ignore[union-attr]
+        )
 
     def close(self) -> None:
         """See `KeyStore`."""

@@ -105,6 +105,7 @@ class Ledger:
         """Raises `LedgerError` for a file that is not an unbroken chain."""
         self._lock = threading.Lock()
         self._hashes: list[str] = []
+        self._id = ""
         self._entries: list[Entry] = []
         self._owners: set[str] = set()
         self._erased_keys: set[tuple[str, str]] = set()
@@ -178,6 +179,11 @@ class Ledger:
             known = 1 <= seen.lines <= len(self._hashes)
             return known and self._hashes[seen.lines - 1] == seen.last_hash
 
+    @property
+    def id(self) -> str:
+        """The random name of this installation, from the first line."""
+        return self._id
+
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
         self._file.close()
@@ -188,6 +194,7 @@ class Ledger:
             line, line_hash = _line(first, _NO_HASH)
             self._write(line)
             self._hashes.append(line_hash)
+            self._id = str(first["id"])
             return
         previous = _NO_HASH
         for number, line in enumerate(lines, start=1):
@@ -195,6 +202,7 @@ class Ledger:
             self._hashes.append(previous)
             if number == 1:
                 _check_header(body)
+                self._id = str(body.get("id", ""))
             else:
                 self._remember(_entry(body, number))
 

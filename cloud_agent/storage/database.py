@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from cloud_agent.errors import SchemaVersionError, StorageError
+from cloud_agent.storage import backup_schema as _backup  # noqa: F401 - adds its tables
 from cloud_agent.storage import household_schema as _household  # noqa: F401 - adds its tables
 from cloud_agent.storage import mail_schema as _mail  # noqa: F401 - adds its tables
 from cloud_agent.storage import readings_schema as _readings  # noqa: F401 - adds its tables

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from cloud_agent.tests.household import Household
+from cloud_agent.tests.privacy.home import Home
 
 # A sync of a busy disk takes as long as it takes.
 hypothesis.settings.register_profile("tare", deadline=None)
@@ -21,3 +22,9 @@ def household(tmp_path: Path) -> Iterator[Household]:
     opened = Household(tmp_path / "data")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def home(household: Household) -> Home:
+    """Ann and Bob, with a scale and readings each."""
+    return Home(household)

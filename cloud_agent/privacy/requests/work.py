@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts, changes
+from cloud_agent.backup import make as backups
 from cloud_agent.errors import NotFoundError, RefusedError, TareError
 from cloud_agent.privacy import erasure, export, proof, receipts
 from cloud_agent.privacy.requests import acts, post, record
@@ -281,7 +282,10 @@ def _content(service: Service, found: Request, nonce: bytes, address: str | None
 
 def _of_erasure(service: Service, request: bytes) -> dict[str, Any]:
     report = proof.read(service.database, request)
+    horizon_s = backups.horizon_s(service)
     return {
+        # Until then a copy of the destroyed keys may lie in a backup.
+        "backup_horizon": "" if horizon_s is None else iso_text(horizon_s, 0),
         "unreadable": iso_text(report.unreadable_s or 0, 0),
         "compacted": iso_text(report.compacted_s or 0, 0),
         "patterns": report.patterns,

@@ -1,0 +1,1 @@
+"""Backups in two sets, data and keys, and the restore that brings nobody back."""
