@@ -18,7 +18,7 @@ from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.backup import operations as backup_operations
 from cloud_agent.control import Operation
 from cloud_agent.errors import RefusedError, UsageError
-from cloud_agent.privacy import erasure, export
+from cloud_agent.privacy import erasure, export, oversight_operations
 from cloud_agent.privacy.requests import operations as request_operations
 from cloud_agent.privacy.requests import work
 from cloud_agent.readings import listing, trays, zones
@@ -48,7 +48,7 @@ async def account_show(service: Service, arguments: Arguments) -> Arguments:
     """What the account knows of itself."""
 
     def describe() -> Arguments:
-        account = account_of(service, arguments)
+        account = account_of(service, arguments, reads="account")
         described = export.describe_account(service, account)
         described.pop("texts")
         return described | {
@@ -78,7 +78,8 @@ async def account_export(service: Service, arguments: Arguments) -> Arguments:
     """Writes the export into the data folder; the caller copies it."""
 
     def make() -> Arguments:
-        return {"path": str(export.make_export(service, account_of(service, arguments)))}
+        account = account_of(service, arguments, reads="export")
+        return {"path": str(export.make_export(service, account))}
 
     return await asyncio.to_thread(make)
 
@@ -97,7 +98,7 @@ async def readings_list(service: Service, arguments: Arguments) -> Arguments:
     """The account's readings, oldest first: as JSON, or as the text of a CSV file."""
 
     def read() -> Arguments:
-        account = account_of(service, arguments)
+        account = account_of(service, arguments, reads="readings")
         limit = arguments.get("limit")
         if limit is not None and (not isinstance(limit, int) or not 1 <= limit <= _MOST_READINGS):
             raise UsageError(f"the limit is 1 to {_MOST_READINGS}")
@@ -140,6 +141,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "frames.refused": frames_refused,
     **account_operations.OPERATIONS,
     **backup_operations.OPERATIONS,
+    **oversight_operations.OPERATIONS,
     **readings_operations.OPERATIONS,
     **request_operations.OPERATIONS,
 }

@@ -19,7 +19,13 @@ from cloud_agent.storage import keys_schema
 from cloud_agent.storage.annotations import Delete
 from cloud_agent.storage.database import check_version
 from cloud_agent.storage.engine import open_writer
-from cloud_agent.storage.keys_schema import credential, owner_key, schema_version, token
+from cloud_agent.storage.keys_schema import (
+    credential,
+    operator,
+    owner_key,
+    schema_version,
+    token,
+)
 from cloud_agent.storage.writer import Writer
 
 
@@ -53,6 +59,15 @@ class Token:
     bound: bytes
     made_s: int
     until_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody who runs the service."""
+
+    name: str
+    role: str
+    password_hash: str
 
 
 class KeyStore(Protocol):
@@ -119,6 +134,18 @@ class KeyStore(Protocol):
 
     def remove_tokens_until(self, now_s: int) -> None:
         """Removes those whose time is over."""
+
+    def add_operator(self, new: Operator) -> None:
+        """Adds one; `RefusedError` when the name is taken."""
+
+    def operator(self, name: str) -> Operator | None:
+        """The operator of a name."""
+
+    def operators(self) -> list[Operator]:
+        """All, by name."""
+
+    def remove_operator(self, name: str) -> bool:
+        """Removes one; False when there is none."""
 
     def copy_to(self, path: Path) -> None:
         """Writes a copy of today, without a trace of what was destroyed."""
@@ -271,6 +298,29 @@ class SqliteKeyStore:
     def remove_tokens_until(self, now_s: int) -> None:
         """See `KeyStore`."""
         self._execute(token.delete().where(token.c.until_s <= now_s))
+
+    def add_operator(self, new: Operator) -> None:
+        """See `KeyStore`."""
+        try:
+            self._execute(operator.insert().values(**asdict(new)))
+        except sa.exc.IntegrityError as error:
+            raise RefusedError("there is an operator of this name") from error
+
+    def operator(self, name: str) -> Operator | None:
+        """See `KeyStore`."""
+        query = sa.select(operator).where(operator.c.name == name)
+        row = self._writer.call(lambda c: c.execute(query).one_or_none())
+        return None if row is None else Operator(*row)
+
+    def operators(self) -> list[Operator]:
+        """See `KeyStore`."""
+        query = sa.select(operator).order_by(operator.c.name)
+        return [Operator(*row) for row in self._writer.call(lambda c: c.execute(query).all())]
+
+    def remove_operator(self, name: str) -> bool:
+        """See `KeyStore`."""
+        statement = operator.delete().where(operator.c.name == name)
+        return bool(self._writer.call(lambda c: c.execute(statement).rowcount))
 
     def copy_to(self, path: Path) -> None:
         """See `KeyStore`."""

@@ -113,10 +113,10 @@ def as_json(revision: changes.Revision) -> Arguments:
     }
 
 
-def _operation(do: Do) -> Operation:
+def _operation(do: Do, *, reads: str | None = None) -> Operation:
     async def run(service: Service, arguments: Arguments) -> Arguments:
         def as_person() -> Arguments:
-            return do(service, account_of(service, arguments), arguments)
+            return do(service, account_of(service, arguments, reads=reads), arguments)
 
         return await asyncio.to_thread(as_person)
 
@@ -129,8 +129,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "readings.correct": _operation(correct),
     "readings.error": _operation(mark_error),
     "readings.remove": _operation(remove),
-    "readings.history": _operation(history),
-    "readings.tray": _operation(tray),
+    "readings.history": _operation(history, reads="readings"),
+    "readings.tray": _operation(tray, reads="readings"),
     "readings.take": _operation(take),
     "readings.decline": _operation(decline),
     "readings.offer": _operation(offer),

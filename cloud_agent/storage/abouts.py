@@ -83,3 +83,12 @@ REQUEST_TEXT: Final = About(
 RIGHT: Final = About(
     Category.PREFERENCE, Purpose.ACCOUNTABILITY, Basis.OBLIGATION, Retention.ACCOUNT, Link.ROW
 )
+ACCESS: Final = About(
+    Category.TECHNICAL, Purpose.SECURITY, Basis.OBLIGATION, Retention.YEAR, Link.ROW
+)
+BREACH: Final = About(
+    Category.TECHNICAL, Purpose.ACCOUNTABILITY, Basis.OBLIGATION, Retention.LIMITATION, Link.NONE
+)
+OPERATOR: Final = About(
+    Category.CREDENTIAL, Purpose.SECURITY, Basis.CONTRACT, Retention.WORK, Link.NONE
+)

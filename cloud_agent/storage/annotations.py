@@ -59,6 +59,8 @@ class Retention(StrEnum):
     DAY = "one day"
     MONTH = "30 days"
     QUARTER = "90 days"
+    YEAR = "one year"
+    WORK = "while the operator works here"
     LIMITATION = "five years after it was closed"
     CLOSED = "until the request is closed"
     EVIDENCE = "while the erasure must stay provable and must hold against late arrivals"

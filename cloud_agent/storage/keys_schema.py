@@ -67,3 +67,14 @@ token: Final = Table(
     info={"erasing": Delete("subject")},
     sqlite_strict=True,
 )
+
+operator: Final = Table(
+    "operator",
+    metadata,
+    column("name", TEXT, primary_key=True, about=a.OPERATOR),
+    column("role", TEXT, about=a.OPERATOR),
+    column("password_hash", TEXT, about=a.OPERATOR),
+    CheckConstraint("role IN ('clerk', 'privacy', 'technician')"),
+    info={"erasing": Keep("people who work here, under another contract; removed with their job")},
+    sqlite_strict=True,
+)

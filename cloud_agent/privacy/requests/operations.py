@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cloud_agent.accounts import accounts, emails, tokens
 from cloud_agent.accounts.asking import account_of
+from cloud_agent.accounts.operators import Role, operator_of
 from cloud_agent.accounts.tokens import Kind as TokenKind
 from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.errors import NotFoundError, RefusedError, TareError, UsageError
-from cloud_agent.privacy import proof
+from cloud_agent.privacy import access_log, proof
 from cloud_agent.privacy.requests import acts, letters, post, record, work
 from cloud_agent.privacy.requests.acts import NewRequest
 from cloud_agent.privacy.requests.record import Request, parse_id
@@ -157,9 +158,28 @@ def enter(service: Service, arguments: Arguments) -> Arguments:
     return answer
 
 
+def find(service: Service, arguments: Arguments) -> Arguments:
+    """Finds a person by their address, for a reason that is written down with the search."""
+    reason = text(arguments, "reason")
+    address = emails.normalise(text(arguments, "email"))
+    vault = service.vault
+    credential = vault.store.credential_by_email(vault.email_hmac(address))
+    if credential is None:
+        raise NotFoundError("no account has this address")
+    _note_read(service, arguments, credential.subject, "search", reason)
+    account = accounts.by_subject(service.database, credential.subject)
+    found = record.list_requests(service, subject=credential.subject)
+    return {
+        "account": None if account is None else account.id.hex(),
+        "requests": [described(each) for each in found],
+    }
+
+
 def read(service: Service, arguments: Arguments) -> Arguments:
     """One request with what was written to us."""
     found = record.get(service, parse_id(text(arguments, "request")))
+    if found.subject is not None:
+        _note_read(service, arguments, found.subject, "letter", f"request {found.id.hex()}")
     return described(found) | {"written": record.note_of(service, found.id).text}
 
 
@@ -265,6 +285,17 @@ def _operation(do: Work) -> Operation:
     return run
 
 
+def _of_clerk(do: Work) -> Operation:
+    """The same, for operators who answer letters."""
+
+    def as_clerk(service: Service, arguments: Arguments) -> Arguments:
+        name = operator_of(service, arguments, Role.CLERK)
+        return do(service, arguments | {"operator": name})
+
+    as_clerk.__doc__ = do.__doc__
+    return _operation(as_clerk)
+
+
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.erase": _operation(erase),
     "account.lift-restriction": _operation(lift),
@@ -274,18 +305,32 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "request.show": _operation(show),
     "request.confirm": _operation(confirm),
     "request.receipt": _operation(receipt),
-    "request.list": _operation(every),
-    "request.enter": _operation(enter),
-    "request.read": _operation(read),
-    "request.assign": _operation(assign),
-    "request.verify": _operation(verify),
-    "request.rectify": _operation(rectify),
-    "request.pause": _operation(pause),
-    "request.resume": _operation(resume),
-    "request.extend": _operation(extend),
-    "request.refuse": _operation(refuse),
+    "request.list": _of_clerk(every),
+    "request.enter": _of_clerk(enter),
+    "request.read": _of_clerk(read),
+    "request.assign": _of_clerk(assign),
+    "request.verify": _of_clerk(verify),
+    "request.rectify": _of_clerk(rectify),
+    "request.pause": _of_clerk(pause),
+    "request.resume": _of_clerk(resume),
+    "request.extend": _of_clerk(extend),
+    "request.find": _of_clerk(find),
+    "request.refuse": _of_clerk(refuse),
     "receipts.head": _operation(head),
 }
+
+
+def _note_read(
+    service: Service, arguments: Arguments, subject: bytes, what: str, reason: str
+) -> None:
+    access_log.note(
+        service,
+        subject,
+        actor_kind="operator",
+        actor=text(arguments, "operator"),
+        what=what,
+        reason=reason,
+    )
 
 
 def _open_for(service: Service, account: accounts.Account, kind: Kind) -> bytes:
