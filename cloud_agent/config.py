@@ -96,7 +96,7 @@ class DataFolder:
     @property
     def receipt_key(self) -> Path:
         """The key that signs them."""
-        return self.ca / "receipt.key"
+        return self.root / "receipt.key"
 
     @property
     def kek(self) -> Path:

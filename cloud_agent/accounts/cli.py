@@ -207,8 +207,10 @@ def erase(
     arguments["only_readings"] = readings
     if not yes:
         terminal.require_terminal("add --yes when you are sure")
-        what = "all readings of" if readings else "all its readings and"
-        if not terminal.confirm(f"Erase {what} the account {email} for good?"):
+        what = f"the account {email} and all its readings"
+        if readings:
+            what = f"all readings of {email}"
+        if not terminal.confirm(f"Erase {what} for good?"):
             raise RefusedError("nothing was erased")
     with terminal.connect(data) as client:
         report = client.ask("account.erase", arguments)

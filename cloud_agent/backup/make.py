@@ -89,7 +89,7 @@ def _files(service: Service, kind: str, staging: Path) -> dict[str, Path]:
         copy = staging / "keys.db"
         service.vault.store.copy_to(copy)
         authority = {f"ca/{each.name}": each for each in folder.ca.iterdir() if each.is_file()}
-        return {"keys.db": copy, **authority}
+        return {"keys.db": copy, "receipt.key": folder.receipt_key, **authority}
     copy = staging / "tare.db"
     # Without the rows that were erased: SQLite's own backup would copy free pages as well.
     with service.database.reading(), closing(_open(folder.database)) as source:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from cloud_agent.append_file import AppendFile
@@ -136,15 +137,26 @@ def canonical(receipt: dict[str, Any]) -> bytes:
 
 
 def open_key(path: Path) -> Ed25519PrivateKey:
-    """The signing key of an installation; made where there is none."""
+    """The signing key of an installation; made where there is none. Raises `LedgerError`."""
     try:
-        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
     except FileNotFoundError:
-        key = Ed25519PrivateKey.generate()
-        write_private(path, key.private_bytes_raw(), replace=False)
-        return key
+        new = Ed25519PrivateKey.generate()
+        write_private(path, _pem(new), replace=False)
+        return new
     except ValueError as error:
         raise LedgerError("the key that signs receipts is damaged") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise LedgerError("the key that signs receipts is of another kind")
+    return key
+
+
+def _pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def _check(value: object) -> None:
