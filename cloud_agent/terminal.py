@@ -99,6 +99,18 @@ def read_new_password(file: Path | None) -> str:
     return _ask_password("New password: ", twice=True)
 
 
+def operator() -> dict[str, str]:
+    """Who the operator is: TARE_OPERATOR, with TARE_OPERATOR_PASSWORD or the keyboard."""
+    name = os.environ.get("TARE_OPERATOR", "")
+    if not name:
+        return {}
+    password = os.environ.get("TARE_OPERATOR_PASSWORD")
+    if password is None:
+        require_terminal("give the operator's password with TARE_OPERATOR_PASSWORD")
+        password = getpass.getpass(f"Password of the operator {name}: ")
+    return {"operator": name, "operator_password": password}
+
+
 def require_terminal(advice: str) -> None:
     """Raises `UsageError` where nobody can answer a question."""
     if not sys.stdin.isatty():

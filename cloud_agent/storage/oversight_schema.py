@@ -23,7 +23,7 @@ access: Final = table(
     column("reason", TEXT, nullable=True, about=a.ACCESS),
     CheckConstraint("actor_kind IN ('person', 'operator')"),
     # A person looks at their own; an operator says why.
-    CheckConstraint("actor_kind = 'person' OR length(reason) > 0"),
+    CheckConstraint("actor_kind = 'person' OR coalesce(length(reason), 0) > 0"),
     Index("access_at", "at_s"),
     Index("access_subject", "subject", "at_s"),
 )
@@ -41,6 +41,6 @@ breach: Final = table(
     # Article 33(5): also a breach that nobody is told of is written down with the reason.
     column("reason_untold", TEXT, nullable=True, about=a.BREACH),
     CheckConstraint(
-        "closed_s IS NULL OR authority_told_s IS NOT NULL OR length(reason_untold) > 0"
+        "closed_s IS NULL OR authority_told_s IS NOT NULL OR coalesce(length(reason_untold), 0) > 0"
     ),
 )

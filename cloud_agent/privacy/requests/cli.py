@@ -139,7 +139,7 @@ def list_(
     data: DataOption = None,
 ) -> None:
     """List the requests that are open, with the last day for each answer."""
-    _list(data, "request.list", {"all": every}, as_json=as_json)
+    _list(data, "request.list", {"all": every} | terminal.operator(), as_json=as_json)
 
 
 @app.command()
@@ -163,7 +163,7 @@ def enter(
     """
     arguments = {"kind": kind.value, "email": email, "received": received, "scan": scan}
     with terminal.connect(data) as client:
-        entered = client.ask("request.enter", arguments)
+        entered = client.ask("request.enter", arguments | terminal.operator())
     if as_json:
         out.print_json(json.dumps(entered))
         return
@@ -175,9 +175,28 @@ def enter(
 
 
 @app.command()
+def find(
+    *,
+    email: AddressOption,
+    reason: Annotated[str, typer.Option(help="Why: the person will see it.")],
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Find a person's account and requests by their address. The search is written down."""
+    arguments = {"email": email, "reason": reason} | terminal.operator()
+    with terminal.connect(data) as client:
+        found = client.ask("request.find", arguments)
+    if as_json:
+        out.print_json(json.dumps(found))
+        return
+    out.print(f"account {found['account']}")
+    _print_requests(found["requests"])
+
+
+@app.command()
 def read(*, request: RequestArgument, as_json: JsonOption = False, data: DataOption = None) -> None:
     """Read what was written to us, as long as the request is open."""
-    _ask(data, "request.read", {"request": request}, as_json=as_json)
+    _ask_as_clerk(data, "request.read", {"request": request}, as_json=as_json)
 
 
 @app.command()
@@ -191,7 +210,7 @@ def assign(
 ) -> None:
     """Say what a letter asks for and whose account it is about; the person still confirms it."""
     arguments = {"request": request, "kind": kind.value, "email": email}
-    _ask(data, "request.assign", arguments, as_json=as_json)
+    _ask_as_clerk(data, "request.assign", arguments, as_json=as_json)
 
 
 @app.command()
@@ -199,7 +218,7 @@ def verify(
     *, request: RequestArgument, as_json: JsonOption = False, data: DataOption = None
 ) -> None:
     """Note that the identity was checked when a registered letter was delivered."""
-    _ask(data, "request.verify", {"request": request}, as_json=as_json)
+    _ask_as_clerk(data, "request.verify", {"request": request}, as_json=as_json)
 
 
 @app.command()
@@ -215,7 +234,7 @@ def rectify(
 ) -> None:
     """Correct what a verified request asks to be corrected."""
     arguments = {"request": request, "name": name, "zone": zone}
-    _ask(data, "request.rectify", arguments, as_json=as_json)
+    _ask_as_clerk(data, "request.rectify", arguments, as_json=as_json)
 
 
 @app.command()
@@ -227,7 +246,7 @@ def pause(
     data: DataOption = None,
 ) -> None:
     """More was asked for: the time stands still."""
-    _ask(data, "request.pause", {"request": request, "reason": reason}, as_json=as_json)
+    _ask_as_clerk(data, "request.pause", {"request": request, "reason": reason}, as_json=as_json)
 
 
 @app.command()
@@ -235,7 +254,7 @@ def resume(
     *, request: RequestArgument, as_json: JsonOption = False, data: DataOption = None
 ) -> None:
     """What was asked for has come: the time runs again."""
-    _ask(data, "request.resume", {"request": request}, as_json=as_json)
+    _ask_as_clerk(data, "request.resume", {"request": request}, as_json=as_json)
 
 
 @app.command()
@@ -247,7 +266,7 @@ def extend(
     data: DataOption = None,
 ) -> None:
     """Take two more months, once; the person is told why."""
-    _ask(data, "request.extend", {"request": request, "reason": reason}, as_json=as_json)
+    _ask_as_clerk(data, "request.extend", {"request": request, "reason": reason}, as_json=as_json)
 
 
 @app.command()
@@ -259,7 +278,7 @@ def refuse(
     data: DataOption = None,
 ) -> None:
     """Refuse a request; the person is told why, and where to complain."""
-    _ask(data, "request.refuse", {"request": request, "reason": reason}, as_json=as_json)
+    _ask_as_clerk(data, "request.refuse", {"request": request, "reason": reason}, as_json=as_json)
 
 
 @app.command()
@@ -272,6 +291,12 @@ def receipts(*, as_json: JsonOption = False, data: DataOption = None) -> None:
         return
     out.print(f"{head['count']} receipts, the last has the hash {head['last']}")
     out.print(f"public key {head['public_key']}")
+
+
+def _ask_as_clerk(
+    data: Path | None, name: str, arguments: dict[str, Any], *, as_json: bool
+) -> None:
+    _ask(data, name, arguments | terminal.operator(), as_json=as_json)
 
 
 def _ask(data: Path | None, name: str, arguments: dict[str, Any], *, as_json: bool) -> None:
@@ -307,6 +332,10 @@ def _list(data: Path | None, name: str, arguments: dict[str, Any], *, as_json: b
     if as_json:
         out.print_json(json.dumps(found))
         return
+    _print_requests(found)
+
+
+def _print_requests(found: list[dict[str, Any]]) -> None:
     names = ("request", "what", "by", "received", "answer by", "state")
     table = terminal.table(*names, whole=("request",))
     for row in found:
