@@ -180,6 +180,8 @@ class Household:
         with self.service.database.reading() as connection:
             orders = connection.execute(query).all()
         receipts = [frame.Receipt(row.counter, row.verb, outcome) for row in orders]
+        if not receipts:
+            return
         first = scale.next_sequence
         scale.next_sequence += len(receipts)
         message = frame.Receipts(oldest=first, first=first, receipts=receipts)

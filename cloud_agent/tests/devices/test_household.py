@@ -25,7 +25,7 @@ from cloud_agent.privacy import erasure, export
 from cloud_agent.privacy.ledger import Tombstone
 from cloud_agent.readings import listing, trays
 from cloud_agent.storage import schema
-from cloud_agent.tests.household import Household
+from cloud_agent.tests.household import Household, Scale
 from protocol import command
 
 
@@ -50,10 +50,7 @@ class Shared:
         return self.handle_of(account)
 
     def handle_of(self, account: Account) -> int:
-        table = schema.person_handle
-        where = (table.c.device == self.scale.id, table.c.subject == account.subject)
-        with self.service.database.reading() as connection:
-            return int(connection.execute(sa.select(table.c.handle).where(*where)).scalar_one())
+        return handle_on(self.household, self.scale, account)
 
     def weigh(self, handle: int, *grams: int) -> None:
         frame = self.household.weigh(self.scale, grams, handle=handle)
@@ -68,6 +65,15 @@ class Shared:
         orders = self.household.obtain_orders(self.scale)
         [told] = [each for each in orders if each.verb == command.VERB_PEOPLE]
         return [person[:2] for person in told.arguments[0]]
+
+
+def handle_on(household: Household, scale: Scale, account: Account) -> int:
+    """The handle of an account under the scale's claim of today."""
+    table = schema.person_handle
+    where = (table.c.device == scale.id, table.c.epoch == scale.epoch)
+    query = sa.select(table.c.handle).where(*where, table.c.subject == account.subject)
+    with household.service.database.reading() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 @pytest.fixture
