@@ -39,6 +39,7 @@ async def account_create(service: Service, arguments: Arguments) -> Arguments:
         zone=text(arguments, "zone"),
         terms_version=text(arguments, "terms_version"),
         health_consent=optional_text(arguments, "health_consent"),
+        of_age=arguments.get("of_age") is True,
     )
     account = await asyncio.to_thread(accounts.create, service, new)
     return {"account": account.id.hex()}

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 from typing import Final, Self
 
@@ -75,6 +76,7 @@ class Service:
         self.backup_lock: Final = threading.Lock()
         self.transport: Final = transport.choose(folder.mail)
         self.closing = False
+        self.compacted_on: date | None = None
         # Where the server had them the last time, for a command that runs without it.
         self._pages = "http://localhost"
         last = kept_endpoint(folder.web)

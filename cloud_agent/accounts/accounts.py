@@ -25,13 +25,18 @@ from protocol import cbor
 if TYPE_CHECKING:
     from cloud_agent.service import Service
 
+# GDPR article 8 with French law (loi 78-17, article 45). The answer is not kept: the account
+# says it.
+AGE: Final = 15
 _MAX_NAME_SIZE: Final = 200
 _WRONG: Final = "the e-mail address or the password is wrong"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """What a person gives. `health_consent` is the version agreed to, or None for no."""
+    """What a person gives. `health_consent` is the version agreed to, or None for no; `of_age`:
+    they say that they are old enough to consent by themselves.
+    """
 
     email: str
     name: str
@@ -39,6 +44,7 @@ class NewAccount:
     zone: str
     terms_version: str
     health_consent: str | None
+    of_age: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,12 @@ class Contact:
 
 def create(service: Service, new: NewAccount) -> Account:
     """Opens an account. Raises `UsageError` (password, address, zone) or `RefusedError`
-    (terms not those in force, address taken).
+    (terms not those in force, too young, address taken).
     """
+    if not new.of_age:
+        raise RefusedError(
+            f"an account of one's own is for people of {AGE} or older; ask your parents for theirs"
+        )
     email = emails.normalise(new.email)
     terms = agreements.accepted(agreements.TERMS, new.terms_version)
     consent = None

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from cloud_agent import terminal
-from cloud_agent.accounts import agreements, emails, zone_guess
+from cloud_agent.accounts import accounts, agreements, emails, zone_guess
 from cloud_agent.accounts.agreements import Agreement
 from cloud_agent.client import Client
 from cloud_agent.config import DataFolder
@@ -57,6 +57,14 @@ def create(
         str | None,
         typer.Option(metavar="VERSION", help="You have read and accept this version of the terms."),
     ] = None,
+    of_age: Annotated[
+        bool | None,
+        typer.Option(
+            "--of-age/--under-age",
+            help=f"You are {accounts.AGE} years old or older (or not).",
+            show_default=False,
+        ),
+    ] = None,
     consent_health: Annotated[
         bool | None,
         typer.Option(
@@ -71,8 +79,11 @@ def create(
     """Open an account. Shows the terms and the consent, and asks for both separately."""
     _check_address(email)
     terms_version = accept_terms or _ask_terms()
+    if of_age is None:
+        of_age = _ask_age()
     health = _consent(given=consent_health)
     arguments = {
+        "of_age": of_age,
         "email": email,
         "name": name,
         "zone": zone or zone_guess.local_zone(),
@@ -154,8 +165,8 @@ def consent(
     with terminal.connect(data) as client:
         client.ask("account.consent", login(email, password_file) | {"version": version})
     if version is None:
-        out.print("Withdrawn: no further reading is stored. To have those erased that are there:")
-        out.print("tare account erase --readings")
+        out.print("Withdrawn: no further reading is stored. Those that are there are erased in a")
+        out.print("month, or now: tare account erase --readings")
     else:
         out.print(f"Consent to process health data, version {version}, given.")
 
@@ -260,6 +271,11 @@ def _ask_terms() -> str:
     if not terminal.confirm(f"Do you accept the terms of use, version {terms.version}?"):
         raise RefusedError("without the terms there is no account")
     return terms.version
+
+
+def _ask_age() -> bool:
+    terminal.require_terminal("say your age by --of-age or --under-age")
+    return terminal.confirm(f"Are you {accounts.AGE} years old or older?")
 
 
 def _consent(*, given: bool | None) -> str | None:

@@ -5,6 +5,8 @@ for the control socket. JSON in, JSON out; bytes travel as hex.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import re
 from dataclasses import asdict
 from urllib.parse import urlsplit
 
@@ -17,11 +19,13 @@ from cloud_agent.devices import household, orders, trust
 from cloud_agent.devices.claims import Claims
 from cloud_agent.devices.directory import list_devices
 from cloud_agent.devices.enrolment import Enrolment
+from cloud_agent.devices.errors import UnknownDeviceError
 from cloud_agent.devices.pki import Authority
 from cloud_agent.devices.release import release
 from cloud_agent.errors import UsageError
 from cloud_agent.service import Service
 from protocol import settings
+from protocol import trust as trust_parts
 from protocol.errors import MessageError
 
 
@@ -73,7 +77,7 @@ class DeviceOperations:
 
     async def _enrol_finish(self, _service: Service, arguments: Arguments) -> Arguments:
         enrolment = await self._open_enrolment()
-        device = text(arguments, "device")
+        device = _device(arguments)
         await enrolment.finish(device)
         return {"device": device}
 
@@ -84,22 +88,22 @@ class DeviceOperations:
 
     async def _release(self, service: Service, arguments: Arguments) -> Arguments:
         account = await _account(service, arguments)
-        released = await release(service, account, text(arguments, "device"))
+        released = await release(service, account, _device(arguments))
         return {"device": released.device, "epoch": released.epoch}
 
     async def _set(self, service: Service, arguments: Arguments) -> Arguments:
         account = await _account(service, arguments)
-        device = text(arguments, "device")
+        device = _device(arguments)
         await orders.change_settings(service, account, device, _settings(arguments))
         return {"device": device}
 
     async def _orders(self, service: Service, arguments: Arguments) -> Arguments:
         account = await _account(service, arguments)
-        device = text(arguments, "device")
+        device = _device(arguments)
         return {"orders": await asyncio.to_thread(orders.list_orders, service, account, device)}
 
     async def _renew(self, service: Service, arguments: Arguments) -> Arguments:
-        device, part = text(arguments, "device"), text(arguments, "part")
+        device, part = _device(arguments), text(arguments, "part")
         if part == "mac-key":
             await trust.renew_mac_key(service, device)
         elif part == "certificate":
@@ -136,7 +140,7 @@ def operations(service: Service) -> dict[str, Operation]:
 
 async def _invite(service: Service, arguments: Arguments) -> Arguments:
     account = await _account(service, arguments)
-    return {"code": await household.invite(service, account, text(arguments, "device"))}
+    return {"code": await household.invite(service, account, _device(arguments))}
 
 
 async def _join(service: Service, arguments: Arguments) -> Arguments:
@@ -146,21 +150,21 @@ async def _join(service: Service, arguments: Arguments) -> Arguments:
 
 async def _leave(service: Service, arguments: Arguments) -> Arguments:
     account = await _account(service, arguments)
-    device = text(arguments, "device")
+    device = _device(arguments)
     await household.leave(service, account, device)
     return {"device": device}
 
 
 async def _people(service: Service, arguments: Arguments) -> Arguments:
     account = await _account(service, arguments)
-    device = text(arguments, "device")
+    device = _device(arguments)
     found = await asyncio.to_thread(household.members, service, account, device)
     return {"people": [asdict(each) for each in found]}
 
 
 async def _remove_person(service: Service, arguments: Arguments) -> Arguments:
     account = await _account(service, arguments)
-    device, slot = text(arguments, "device"), arguments.get("slot")
+    device, slot = _device(arguments), arguments.get("slot")
     if not isinstance(slot, int):
         raise UsageError("slot is the number on the display")
     await household.remove(service, account, device, slot)
@@ -169,14 +173,38 @@ async def _remove_person(service: Service, arguments: Arguments) -> Arguments:
 
 def _address(given: str) -> tuple[str, int]:
     """`host:port`, an IPv6 address in brackets; UsageError for anything else."""
-    parts = urlsplit(f"//{given}")
     try:
+        parts = urlsplit(f"//{given}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise UsageError(f"{given} is no address: the port is 1 to 65535") from error
+        raise UsageError("this is no address: it is HOST:PORT, the port 1 to 65535") from error
     if not host or not port or f"//{parts.netloc}" != f"//{given}" or parts.username is not None:
-        raise UsageError(f"{given} is no address: it is HOST:PORT")
+        raise UsageError("this is no address: it is HOST:PORT")
+    if not _is_host(host):
+        raise UsageError("this is no host: it is a name of ASCII letters, or an IP address")
     return host, port
+
+
+def _device(arguments: Arguments) -> str:
+    """A device id; UnknownDeviceError for what cannot be one."""
+    device = text(arguments, "device")
+    if not _DEVICE_ID.fullmatch(device):
+        raise UnknownDeviceError("a device is known by 16 hexadecimal digits: `tare device list`")
+    return device
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.rstrip(".").split(".")
+        return len(host) <= _MAX_HOST and all(_LABEL.fullmatch(label) for label in labels)
+    return "%" not in host  # a scope means nothing on another machine
+
+
+_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII)
+_MAX_HOST = trust_parts.MAX_HOST_SIZE
+_DEVICE_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 
 async def _account(service: Service, arguments: Arguments) -> Account:

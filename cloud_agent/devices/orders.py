@@ -12,6 +12,7 @@ from cloud_agent.devices import claims, outbox
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
 from protocol import cbor, command, frame, settings
+from protocol.errors import MessageError
 
 _MOST_SHOWN: Final = 50
 _VERBS: Final = {
@@ -50,18 +51,32 @@ def list_orders(service: Service, account: Account, device: str) -> list[dict[st
     Each: `id`, `verb`, `state`, `placed_s`, `receipt_s`, `settings` (words by name) and `why` it
     failed. Raises UnknownDeviceError for a device that the account does not hold.
     """
-    table, claim = schema.command_outbox, schema.claim
+    table = schema.command_outbox
     with service.database.reading() as connection:
         epoch = claims.held_epoch(connection, account, device)
-        began = sa.select(claim.c.from_s).where(claim.c.device == device, claim.c.epoch == epoch)
+        first = _first_order(connection, device, epoch)
         query = (
             sa.select(table)
-            .where(table.c.device == device, table.c.placed_s >= began.scalar_subquery())
+            .where(table.c.device == device, table.c.id >= first)
             .order_by(table.c.id.desc())
             .limit(_MOST_SHOWN)
         )
         rows = list(connection.execute(query))
     return [_shown(row) for row in reversed(rows)]
+
+
+def _first_order(connection: sa.Connection, device: str, epoch: int) -> int:
+    """The number of the order that began the claim: not its time, which a clock may set back."""
+    table = schema.command_outbox
+    query = sa.select(table.c.id, table.c.arguments).where(
+        table.c.device == device, table.c.verb == command.VERB_CLAIM
+    )
+    numbers = []
+    for row in connection.execute(query):
+        arguments = cbor.decode(row.arguments)
+        if isinstance(arguments, list) and arguments[:1] == [epoch]:
+            numbers.append(int(row.id))
+    return min(numbers, default=0)
 
 
 def _change(
@@ -93,7 +108,10 @@ def _change(
 
 def _changes(arguments: bytes) -> list[tuple[int, int]]:
     decoded = cbor.decode(arguments)
-    return settings.checked(decoded[0]) if isinstance(decoded, list) and decoded else []
+    try:
+        return settings.checked(decoded[0]) if isinstance(decoded, list) and decoded else []
+    except MessageError:
+        return []  # of a version that knew other settings
 
 
 def _shown(row: sa.Row[Any]) -> dict[str, Any]:

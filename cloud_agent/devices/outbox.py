@@ -18,7 +18,8 @@ _rendered = schema.command_rendered
 
 # Long enough for a device that dozes off between the order and its obeying; each hello renews it.
 _LIFE_S = 3600
-_MOST_AT_ONCE = 16
+# With the welcome fewer than the 16 that a device keeps.
+_MOST_AT_ONCE = 12
 # More than one device is ever given, so that the clock's floor stays ahead of what was given.
 _COUNTERS_A_SECOND = 1024
 

@@ -77,6 +77,7 @@ class Household:
                 zone=zone,
                 terms_version="1",
                 health_consent="1" if consent else None,
+                of_age=True,
             ),
         )
 

@@ -25,7 +25,7 @@ from tare.errors import (
 )
 from tare.identity import Enrolment, Identity, IdentityStore
 from tare.journal import Journal
-from tare.link import ASLEEP, STEP_MS, Link
+from tare.link import ASLEEP, DAY_MS, STEP_MS, Link
 from tare.littlefs import Folder
 from tare.retained import Retained
 from tare.settings import Settings
@@ -53,6 +53,7 @@ async def serve_console(board: "Board", console: Console) -> None:
     lines = console_rules.Lines()
     while True:
         for byte in await board.read_console():
+            console.heard += 1
             line = lines.feed(byte)
             if line is not None:
                 console.handle(line)
@@ -81,8 +82,8 @@ class App:
             TwoCopies(board.flash, flash_map.CALIBRATION), board.calibration
         )
         identities = IdentityStore(board.flash, board.make_signer)
-        enrolment = Enrolment(identities, board.random, board.make_signer)
-        EnrolConsole(enrolment, board.model, self._is_enrolled).add_verbs(self.console)
+        self._enrolment = Enrolment(identities, board.random, board.make_signer)
+        EnrolConsole(self._enrolment, board.model, self._is_enrolled).add_verbs(self.console)
         self.identity = identities.load()
         self._enrolled = asyncio.Event()
         self.link = Link(board, self.console.log, self._noticed, self._link_alive)
@@ -92,6 +93,7 @@ class App:
             # It slept: nobody stepped off a plate that was empty, and nothing is due that was not.
             self._scale = scale.Scale(self._woken.zero_g)
             self.link.asleep_ms = self._woken.asleep_ms
+        self._claimed = self.state.claim_epoch != 0
         self._drowsiness = Drowsiness(board.monotonic_ms())
         self._bad_samples = 0
         self._shown_ms = 0
@@ -224,7 +226,9 @@ class App:
         now_ms = self._board.monotonic_ms()
         busy = not idle or self.link.is_awake() or self.link.state != ASLEEP
         self._drowsiness.look(now_ms, self.console.heard, busy=busy)
-        sleep_ms = self._drowsiness.sleep_ms(now_ms, self.link.due_ms(self.journal.kept))
+        # Without an identity there is no link that would move its next try.
+        due_ms = now_ms + DAY_MS if self.identity is None else self.link.due_ms(self.journal.kept)
+        sleep_ms = self._drowsiness.sleep_ms(now_ms, due_ms, patient=self._enrolment.has_begun)
         if sleep_ms:
             self.display.put()
             self._retain()
@@ -298,12 +302,14 @@ class App:
     def _noticed(self, what: str) -> None:
         """The cloud said something that counted."""
         self._retain()
+        was_claimed, self._claimed = self._claimed, self.state.claim_epoch != 0
         if what == COMMAND and self.state.claim_epoch and self.link.window is not None:
             self.link.window = None
             self._shown_ms = self._board.monotonic_ms()
             self.display.put("Claimed", "Step on the scale")
-        elif what == COMMAND and not self.state.claim_epoch:
-            self._scale = scale.Scale()
+        elif was_claimed and not self._claimed:
+            # Whoever stands there began under a claim that is over.
+            self._scale = scale.Scale(self._scale.zero_g)
             self._show_idle()
 
     def _show_idle(self) -> None:

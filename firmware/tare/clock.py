@@ -71,6 +71,7 @@ def date_readings(journal: "Journal", clock: Clock, last_known_s: int) -> None:
     """
     if clock.zero_s is None:
         return
+    _widen(journal, clock.epoch, clock.zero_s)
     known = max(last_known_s, version.BUILD_TIME_S)
     for epoch, longest_s in journal.undated().items():
         try:
@@ -81,6 +82,20 @@ def date_readings(journal: "Journal", clock: Clock, last_known_s: int) -> None:
                 journal.bound(epoch, earliest, latest)
         except JournalFullError:
             pass  # known until the next reset at least, and then found again
+
+
+def _widen(journal: "Journal", epoch: int, zero_s: int) -> None:
+    """Two welcomes that contradict each other: one of them was wrong, and nobody knows which.
+
+    What is dated in the running epoch and not settled yet then began between the two.
+    """
+    date = journal.date_of(epoch)
+    if date is None or date[0] - _CLASH_S <= zero_s <= date[1] + _CLASH_S:
+        return
+    try:
+        journal.bound(epoch, min(date[0], zero_s), max(date[1], zero_s))
+    except JournalFullError:
+        pass  # known until the next reset at least
 
 
 def _interval(known_s: int, latest_s: int) -> tuple[int, int]:

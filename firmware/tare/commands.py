@@ -38,6 +38,7 @@ class Commands:
         self._state = state
         self._journal = journal
         self._settings = settings
+        self._receipt: list[object] | None = None
         # Each takes the order of its verb and returns the outcome, or that and what to give back.
         self._acts: dict[int, Callable[[Any], int | tuple[int, bytes]]] = {
             orders.VERB_CLAIM: self._claim,
@@ -69,8 +70,12 @@ class Commands:
         if self._state.pending is None:
             return True
         command = Command.parse(self._state.pending)
-        receipt: list[object] = [command.counter, command.verb]
-        receipt.extend(self._act(command))
+        receipt = self._receipt
+        if receipt is None or receipt[0] != command.counter:
+            receipt = [command.counter, command.verb]
+            receipt.extend(self._act(command))
+        # While its receipt has no room it is not done again: an address would be on trial for ever.
+        self._receipt = receipt
         # While the command is still stored, so that a cut between the two copies is made good.
         self._state.save_without_trace()
         try:

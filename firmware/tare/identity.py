@@ -85,7 +85,12 @@ class Identity:
             self._trial[2] -= 1
         else:
             self._trial = None
-        self.save()
+        try:
+            self.save()
+        except FirmwareError:
+            # What cannot be counted would be tried for ever: the way of before is taken.
+            self._trial = None
+            self._choose()
 
     def welcomed(self, generation: int) -> None:
         """A welcome under the key of this generation was accepted: what it proves is kept."""
@@ -195,6 +200,11 @@ class Enrolment:
         self._make_signer = make_signer
         self._keys: tuple[bytes, bytes, bytes] | None = None
         self._challenge = b""
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether keys were made that are nowhere but in memory yet."""
+        return self._keys is not None
 
     def begin(self, challenge: bytes, model: str, firmware: str) -> bytes:
         """Return the sealed enrolment request; `EnrolmentError` when enrolled already."""

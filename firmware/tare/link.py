@@ -34,7 +34,7 @@ _LAST_BACKOFF_MS = 300_000
 # A device that sleeps with unsent records tries again by itself after this; without any it asks
 # once a day whether there is a command.
 _RETRY_MS = 900_000
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 _TICK_MS = 1_000
 # What is under way when the awake time ends may still end well: an ack, the leave-taking.
 _GRACE_MS = 2_000
@@ -93,7 +93,7 @@ class Link:
 
     def due_ms(self, kept: int) -> int:
         """When it wakes by itself, in monotonic time; `kept`: how many records wait."""
-        return self.asleep_ms + (_RETRY_MS if kept else _DAY_MS)
+        return self.asleep_ms + (_RETRY_MS if kept else DAY_MS)
 
     async def _sleep(self, device: "Device") -> None:
         self.state = ASLEEP

@@ -76,8 +76,11 @@ class Folder:
         self._blocks = _Blocks(flash, first, count, synced)
 
     def format(self) -> None:
-        """Make an empty file system; what was there is gone."""
-        vfs.VfsLfs2.mkfs(self._blocks, **_GEOMETRY)  # type: ignore[arg-type]  # see _Blocks
+        """Make an empty file system; what was there is gone. `StorageError` where none can be."""
+        try:
+            vfs.VfsLfs2.mkfs(self._blocks, **_GEOMETRY)  # type: ignore[arg-type]  # see _Blocks
+        except (OSError, FlashError):
+            raise StorageError("no file system can be made")
 
     def ensure(self) -> None:
         """Make an empty file system where none can be read; one that can is left alone."""
@@ -91,7 +94,7 @@ class Folder:
         try:
             # Without the time of writing: the device may not know it. The argument: see _Blocks.
             return vfs.VfsLfs2(self._blocks, mtime=False, **_GEOMETRY)  # type: ignore[arg-type]
-        except OSError:
+        except (OSError, FlashError):
             raise StorageError("no file system that can be read")
 
     def is_blank(self) -> bool:
@@ -115,6 +118,8 @@ class Folder:
             if error.errno == _NO_ENTRY:
                 return None
             raise StorageError("a file that cannot be read")
+        except FlashError:
+            raise StorageError("a file that cannot be read")
 
     def replace(self, name: str, data: bytes) -> None:
         """Store a file; after a power cut either the old or the new one is there.
@@ -126,7 +131,7 @@ class Folder:
             with files.open(name + _NEW, "wb") as file:
                 file.write(data)
             files.rename(name + _NEW, name)
-        except OSError:
+        except (OSError, FlashError):
             raise StorageError("a file that cannot be written")
 
     def clear(self) -> None:

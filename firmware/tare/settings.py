@@ -41,7 +41,9 @@ class Settings:
         if setting is None:
             raise StorageError("no setting %d" % number)
         default = self._awake_s if number == schema.AWAKE_S else setting.default
-        return self._set.get(number, default)
+        value = self._set.get(number, default)
+        # What newer firmware set may be beyond what this one knows: it is kept, and not used.
+        return value if setting.allows(value) or value == default else default
 
     @property
     def unit(self) -> int:
@@ -121,8 +123,5 @@ def _parsed(data: bytes) -> dict[int, int]:
         number, value = fields.array(pair, 2, 2, "settings-shape")
         number = fields.integer(number, 1, schema.MAX_NUMBER, "settings-number")
         value = fields.integer(value, 0, schema.MAX_VALUE, "settings-value")
-        setting = schema.numbered(number)
-        if setting is not None and not setting.allows(value):
-            raise MessageError("settings-value")
         found[number] = value
     return found

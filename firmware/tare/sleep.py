@@ -7,6 +7,8 @@ button, a byte on the console or the time wakes it, as a reset.
 
 #: So long must everything be quiet.
 IDLE_MS = 5_000
+#: So long a cloud and a person may take in the midst of an enrolment, whose keys are in memory.
+PATIENT_MS = 300_000
 #: A shorter sleep is not worth a start.
 _SHORTEST_MS = 10_000
 
@@ -16,17 +18,21 @@ class Drowsiness:
 
     def __init__(self, now_ms: int) -> None:
         self._busy_ms = now_ms
-        self._lines = 0
+        self._heard = 0
 
-    def look(self, now_ms: int, lines: int, *, busy: bool) -> None:
-        """Note how it is now: `lines` is how many the console has heard since the start."""
-        if busy or lines != self._lines:
+    def look(self, now_ms: int, heard: int, *, busy: bool) -> None:
+        """Note how it is now: `heard` is how many bytes came to the console since the start."""
+        if busy or heard != self._heard:
             self._busy_ms = now_ms
-            self._lines = lines
+            self._heard = heard
 
-    def sleep_ms(self, now_ms: int, due_ms: int) -> int:
-        """Return how long to sleep now, 0 for not at all; `due_ms`: the link's next try is then."""
+    def sleep_ms(self, now_ms: int, due_ms: int, *, patient: bool = False) -> int:
+        """Return how long to sleep now, 0 for not at all; `due_ms`: the link's next try is then.
+
+        `patient`: something was begun that a sleep would forget.
+        """
         left_ms = due_ms - now_ms
-        if now_ms - self._busy_ms < IDLE_MS or left_ms < _SHORTEST_MS:
+        idle_ms = PATIENT_MS if patient else IDLE_MS
+        if now_ms - self._busy_ms < idle_ms or left_ms < _SHORTEST_MS:
             return 0
         return left_ms

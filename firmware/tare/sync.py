@@ -11,7 +11,7 @@ from protocol.errors import CoseError, ProtocolError
 from tare import boot_guard, version
 from tare import clock as clock_rules
 from tare import journal as journal_kinds
-from tare.errors import LinkError
+from tare.errors import FirmwareError, LinkError
 from tare.signer import verify
 
 TYPE_CHECKING = False
@@ -196,19 +196,26 @@ class Conversation:
             self._log("ignored a welcome: time before this firmware")
             return IGNORED
         # Before a stored command is finished: what that puts on trial this welcome does not prove.
-        device.identity.welcomed(generation)
+        self._keep_books(lambda: device.identity.welcomed(generation))
         if not device.journal.trim(welcome.settled):
             self._log("the cloud knows later records: flash was restored, sequence goes on there")
         clock_rules.date_readings(device.journal, device.clock, device.boot.last_known_s)
         device.boot.last_known_s = device.clock.wall(now_ms) or 0
         # From here on the cloud can order what helps; the time is stored anyway.
         boot_guard.proved_good(device.boot)
-        device.boot.save()
-        device.commands.finish()
+        self._keep_books(device.boot.save)
+        self._keep_books(device.commands.finish)
         self.welcomed = True
         self._flight = None
         self._position = device.journal.oldest
         return WELCOME
+
+    def _keep_books(self, act: "Callable[[], object]") -> None:
+        """What has to be noted beside must not stop the readings: a worn sector is told the log."""
+        try:
+            act()
+        except (FirmwareError, ProtocolError) as error:
+            self._log("not noted: %s" % error)
 
     def _ack(self, ack: answer.Ack) -> str:
         if not self.welcomed:
@@ -221,7 +228,7 @@ class Conversation:
             # Of before, delayed or repeated: it must not pass for the answer to this frame.
             return IGNORED
         journal.trim(ack.settled)
-        self._device.commands.finish()
+        self._keep_books(self._device.commands.finish)
         for sequence, reason in ack.refusals:
             self._log("record %d not stored: %s" % (sequence, _reason(reason)))
         self._position = max(self._position, journal.oldest)

@@ -6,7 +6,7 @@ Doing an order twice changes nothing and gives back the same. Pure but for the i
 
 from protocol import enrolment, frame, p256, trust
 from tare import der
-from tare.errors import EnrolmentError, StorageError
+from tare.errors import EnrolmentError, FirmwareError
 from tare.identity import SEED_SIZE
 
 TYPE_CHECKING = False
@@ -39,8 +39,9 @@ def renew(identity: "Identity", order: trust.Trust, random: "Random") -> tuple[i
             (host, port), server_name = order.values
             if [identity.host, identity.port, identity.server_name] != [host, port, server_name]:
                 identity.try_out(None, [host, port, server_name])
-    except StorageError:
-        # Too large for its sector: the cloud hears of it, nothing was changed.
+    except FirmwareError:
+        # Too large for its sector, or the flash is worn: the cloud hears of it, and nothing was
+        # changed.
         return frame.OUTCOME_FAILED, b""
     return _DONE
 

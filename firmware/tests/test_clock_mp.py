@@ -102,3 +102,29 @@ def test_a_time_known_before_that_was_wrong_makes_no_reading_wrong():
         running.learn(_NOW, 0, 0)
         clock.date_readings(journal, running, _NOW - 9_000 + wrong_by_s)
         assert journal.date_of(1) == (version.BUILD_TIME_S, _NOW - 9_000)
+
+
+def test_two_welcomes_that_contradict_each_other_leave_the_time_between_them():
+    """One of the two clouds' clocks was wrong, and the device cannot know which."""
+    for wrong_s in (10 * 365 * 86_400, -300 * 86_400):
+        flash = Nor(Memory(4 * flash_map.SECTOR))
+        journal = Journal(flash, 0, 4)
+        journal.append_reading(1, 0, 4, _reading(20))
+        running = clock.Clock(4, 0)
+        for time_s in (_NOW + wrong_s, _NOW):
+            running.learn(time_s, 100_000, 100_000)
+            clock.date_readings(journal, running, 0)
+        earliest, latest = journal.date_of(4)
+        assert earliest <= _NOW - 100 <= latest, (earliest, latest)
+        again = Journal(flash, 0, 4)
+        assert again.date_of(4) == (earliest, latest), "kept through a restart"
+
+
+def test_welcomes_that_agree_change_nothing():
+    journal = _journal()
+    journal.append_reading(1, 0, 4, _reading(20))
+    running = clock.Clock(4, 0)
+    for time_s in (_NOW, _NOW + 50, _NOW - 50):
+        running.learn(time_s, 100_000, 100_000)
+        clock.date_readings(journal, running, 0)
+    assert journal.date_of(4) == (_NOW - 100, _NOW - 100)

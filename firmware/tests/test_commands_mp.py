@@ -1,12 +1,12 @@
 """Commands: once, in order, in time; finished after a cut anywhere; erasure leaves no byte."""
 
-from protocol import cbor, frame
+from protocol import cbor, frame, p256
 from protocol.command import Command
 from sim.memory_folder import MemoryFolder
 from sim.nor import TEARS, Memory, Nor, PowerCutError
 from tare import flash as flash_map
 from tare.commands import Commands
-from tare.errors import StorageError
+from tare.errors import JournalFullError, StorageError
 from tare.journal import RECEIPT, VOID, Journal
 from tare.settings import Settings
 from tare.state import State
@@ -218,3 +218,31 @@ def test_the_stored_command_is_the_whole_command():
     assert cbor.decode(again.state.pending) == order.item()
     assert again.commands.finish()
     assert again.state.claim_epoch == 7
+
+
+def test_while_its_receipt_has_no_room_a_command_is_not_done_again():
+    done = []
+
+    def renew(order):
+        done.append(order)
+        return frame.OUTCOME_DONE, b""
+
+    flash = Nor(Memory(_SIZE))
+    device = _Device(flash)
+    commands = Commands(device.state, device.journal, device.settings, renew)
+    append = device.journal.append_receipt
+
+    def full(_receipt):
+        raise JournalFullError("full")
+
+    device.journal.append_receipt = full
+    key = p256.public_key(b"\x21" * 32)
+    assert commands.obey(_command(1, 6, [3, key]), _NOW)
+    for _ in range(3):
+        assert not commands.finish()
+    device.journal.append_receipt = append
+    assert commands.finish()
+    assert len(done) == 1
+    assert _receipts(device.journal)[-1] == [1, 6, frame.OUTCOME_DONE]
+    assert commands.obey(_command(2, 6, [3, key]), _NOW)
+    assert len(done) == 2, "another command is another"

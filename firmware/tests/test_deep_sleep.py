@@ -80,6 +80,16 @@ def test_it_wakes_by_itself_once_a_day(device: VirtualDevice, console: Console) 
     _until(lambda: device.wakes == 1, "the scale wakes by itself")
     epoch, seconds = _clock(console)
     assert (epoch, abs(seconds - _DAY_S) <= _ASLEEP_S) == (1, True)
+    _fall_asleep(device)  # nobody has enrolled it: the next day is as the first
+
+
+def test_it_does_not_sleep_in_the_midst_of_an_enrolment(
+    device: VirtualDevice, console: Console
+) -> None:
+    """Its new keys are in memory, and a cloud or a person may be slow."""
+    console.request("enrol-begin", "00" * 16)
+    time.sleep(8)
+    assert not device.asleep
 
 
 def test_a_power_cut_in_its_sleep_begins_a_new_clock(

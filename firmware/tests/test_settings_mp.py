@@ -8,7 +8,7 @@ from sim.nor import Memory, Nor
 from tare import flash as flash_map
 from tare.console import Console
 from tare.display import weight
-from tare.errors import StorageError
+from tare.errors import FlashError, StorageError
 from tare.littlefs import Folder
 from tare.settings import Settings
 
@@ -86,13 +86,55 @@ def test_what_newer_firmware_set_is_kept():
     assert bench.log == []
 
 
+def test_a_value_that_only_newer_firmware_knows_costs_none_of_the_others():
+    bench = _Bench()
+    bench.folder.format()
+    bench.folder.replace("settings", cbor.encode([[1, 3], [2, 120], [3, 10], [9, 77]]))
+    found = bench.start()
+    assert (found.unit, found.awake_ms(), found.shown_ms()) == (0, 120_000, 10_000)
+    found.change([(settings.SHOWN_S, 6)])
+    kept = cbor.decode(bench.folder.read("settings", 99))
+    assert kept == [[1, 3], [2, 120], [3, 6], [9, 77]]
+    assert bench.log == []
+
+
+class _WornNor(Nor):
+    """Takes no program any more."""
+
+    def program(self, _address, _data):
+        raise FlashError("worn")
+
+
+def test_a_worn_flash_is_an_answer_and_no_end():
+    """Littlefs gives up in ways of its own: none of them may leave the folder."""
+    bench = _Bench()
+    bench.folder = Folder(_WornNor(Memory(_SIZE)), 1, _COUNT)
+    found = bench.start()
+    for act in (
+        lambda: found.change([(settings.UNIT, settings.POUND)]),
+        bench.folder.format,
+        bench.folder.ensure,
+        bench.folder.mount,
+    ):
+        try:
+            act()
+        except StorageError:
+            continue
+        raise AssertionError("it must say that it could not")
+    assert found.unit == settings.KILOGRAM
+    said = []
+    console = Console(said.append)
+    found.add_verbs(console)
+    console.handle("7 set unit lb")
+    assert said[-1].startswith("= 7 error failed"), said
+
+
 def test_what_cannot_be_read_is_as_at_first_and_can_be_set_again():
     for content in (
         b"",
         b"\xff",
         cbor.encode(7),
         cbor.encode([[1]]),
-        cbor.encode([[1, 9]]),
         cbor.encode([[b"x", 1], [1, None]]),
         cbor.encode([[[1], 1]]),
         b"\x81\x82\x01\x01" + b"\x00" * 600,

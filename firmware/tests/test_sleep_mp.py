@@ -63,3 +63,9 @@ def test_a_short_sleep_is_not_worth_a_start():
     for left_ms in (-1, 0, 9_999):
         assert drowsy.sleep_ms(60_000, 60_000 + left_ms) == 0
     assert drowsy.sleep_ms(60_000, 70_000) == 10_000
+
+
+def test_it_waits_longer_for_what_a_sleep_would_forget():
+    drowsy = sleep.Drowsiness(0)
+    assert drowsy.sleep_ms(sleep.PATIENT_MS - 1, _DAY_MS, patient=True) == 0
+    assert drowsy.sleep_ms(sleep.PATIENT_MS, _DAY_MS, patient=True) > 0

@@ -10,7 +10,7 @@ from tare import flash as flash_map
 from tare import sync, version
 from tare.clock import Clock
 from tare.commands import Commands
-from tare.errors import LinkError
+from tare.errors import FlashError, LinkError
 from tare.journal import Journal
 from tare.settings import Settings
 from tare.state import BootState, State
@@ -338,3 +338,25 @@ def test_a_flood_of_noise_changes_nothing():
     assert bench.journal.kept == 1
     bench.run()
     assert bench.journal.kept == 0
+
+
+def test_a_worn_sector_beside_the_journal_does_not_stop_the_readings():
+    """What a welcome leads to has to be noted; where it cannot be, that is all that is lost."""
+    for part in ("welcomed", "boot", "finish"):
+        bench = _Bench()
+        bench.reading()
+        device = bench.device
+
+        def worn(*_arguments):
+            raise FlashError("worn")
+
+        if part == "welcomed":
+            device.identity.welcomed = worn
+        elif part == "boot":
+            device.boot.save = worn
+        else:
+            device.commands.finish = worn
+        assert bench.welcome() == sync.WELCOME, part
+        bench.run()
+        assert bench.cloud.settled == 1, part
+        assert bench.log.count("not noted: worn") >= 1, part

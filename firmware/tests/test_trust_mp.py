@@ -225,12 +225,19 @@ class _BrokenNor(Nor):
 def test_flash_that_refuses_leaves_the_identity_as_it_is_stored():
     bench = _Bench()
     identity = IdentityStore(_BrokenNor(bench.memory), PortableSigner).load()
-    try:
-        renewal.renew(identity, trust.mac_key(2, p256.public_key(_CLOUD)), _random)
-    except FlashError:
-        assert (identity.generation, identity.mac_key_of(2)) == (1, None)
-    else:
-        raise AssertionError("not told")
+    order = trust.mac_key(2, p256.public_key(_CLOUD))
+    assert renewal.renew(identity, order, _random) == (frame.OUTCOME_FAILED, b"")
+    assert (identity.generation, identity.mac_key_of(2)) == (1, None)
+
+
+def test_a_trial_that_cannot_be_counted_is_given_up():
+    """Else a wrong address would be tried for ever, and nothing would arrive any more."""
+    bench = _Bench()
+    assert bench.renew(trust.address("broker.nowhere", 1, "tare")) == (frame.OUTCOME_DONE, b"")
+    identity = IdentityStore(_BrokenNor(bench.memory), PortableSigner).load()
+    assert identity.host == "broker.nowhere"
+    identity.connecting()
+    assert [identity.host, identity.port, identity.server_name] == _ADDRESS
 
 
 def test_answers_under_both_keys_are_taken_until_the_new_one_is_heard():

@@ -143,6 +143,7 @@ class Cloud:
             zone="Europe/Paris",
             terms_version=agreements.current(agreements.TERMS).version,
             health_consent=agreements.current(agreements.HEALTH).version,
+            of_age=True,
         )
 
     def readings(self) -> list[dict[str, Any]]:

@@ -80,6 +80,7 @@ def _open_account(service: Service, number: int) -> Account:
             zone="Europe/Paris",
             terms_version="1",
             health_consent="1",
+            of_age=True,
         ),
     )
 

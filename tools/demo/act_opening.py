@@ -55,7 +55,7 @@ def open_account(play: Play) -> None:
         play.screen.note(line)
     play.screen.note(f"... ({len(texts)} lines in all, terms and consent)")
     play.screen.say("The terms are accepted by version; consent to health data is another act.")
-    words = ["--name", play.name, "--zone", play.zone, "--accept-terms", terms.version]
+    words = ["--name", play.name, "--zone", play.zone, "--accept-terms", terms.version, "--of-age"]
     play.cloud.tare("account", "create", *words, "--consent-health", mine=True)
     shown = json.loads(play.cloud.tare("account", "show", "--json", mine=True, quiet=True))
     (accepted,) = shown["terms"]

@@ -76,7 +76,8 @@ def test_a_plain_user_is_told_what_is_skipped_and_how_to_get_it(
     checks._provide_programs()
     said = capsys.readouterr().out
     assert "the tests against Mosquitto" in said
-    assert "apt-get install -y --no-install-recommends mosquitto mosquitto-clients strace" in said
+    packages = "mosquitto mosquitto-clients dovecot-imapd strace"
+    assert f"apt-get install -y --no-install-recommends {packages}" in said
 
 
 def test_root_goes_on_when_a_package_cannot_be_had(

@@ -39,6 +39,11 @@ def day_of(at_s: int) -> date:
     return datetime.fromtimestamp(at_s, UTC).astimezone(ZONE).date()
 
 
+def hour_of(at_s: int) -> int:
+    """The hour of a moment, where the controller is."""
+    return datetime.fromtimestamp(at_s, UTC).astimezone(ZONE).hour
+
+
 def due(received_s: int, *, pauses: Sequence[Pause] = (), extended: bool = False) -> date:
     """The last day for the answer. A pause that is still open counts up to its own beginning:
     the day then is the least that will remain.

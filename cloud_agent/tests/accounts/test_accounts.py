@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -32,6 +33,7 @@ NEW = NewAccount(
     zone="Europe/Paris",
     terms_version="1",
     health_consent="1",
+    of_age=True,
 )
 
 
@@ -76,7 +78,7 @@ class TestOpening:
         ],
     )
     def test_what_is_wrong_leaves_nothing_behind(
-        self, household: Household, change: dict[str, str], error: type[Exception]
+        self, household: Household, change: dict[str, Any], error: type[Exception]
     ) -> None:
         with pytest.raises(error):
             accounts.create(household.service, replace(NEW, **change))

@@ -28,7 +28,7 @@ from cloud_agent.storage import schema
 from cloud_agent.tests.commands.test_control import running
 from cloud_agent.tests.household import PASSWORD, Household
 
-CREATE = ("account", "create", "--email", "ann@example.org", "--accept-terms", "1")
+CREATE = ("account", "create", "--email", "ann@example.org", "--of-age", "--accept-terms", "1")
 
 
 @dataclass
@@ -173,6 +173,7 @@ def test_withdrawing_the_consent_stops_storing_at_once(furnished: Shell) -> None
 def test_texts_are_shown_and_asked_for_at_the_keyboard(shell: Shell) -> None:
     answers = [
         (b"accept the terms of use, version 1? [y/N]", b"y\n"),
+        (b"Are you 15 years old or older? [y/N]", b"y\n"),
         (b"consent to the processing of your health data? [y/N]", b"n\n"),
         (b"Password:", f"{PASSWORD}\n".encode()),
         (b"The same again:", f"{PASSWORD}\n".encode()),
@@ -234,6 +235,8 @@ class TestMistakes:
             (("readings", "list", "--email", "a@b.org", "--limit", "0"), 2, "limit"),
             (("account", "create", "--email", "a@b.org"), 2, "--accept-terms 1"),
             (("account", "create", "--email", "a@"), 2, "'a@' is not an e-mail address"),
+            (("account", "create", "--email", "a@b.org", "--accept-terms", "1"), 2, "--of-age"),
+            ((*CREATE, "--under-age", "--consent-health"), 3, "15 or older"),
             ((*CREATE,), 2, "--consent-health"),
             ((*CREATE, "--consent-health", "--zone", "Mars"), 2, "time zone"),
             ((*CREATE[:-1], "7", "--consent-health"), 3, "version 1"),

@@ -97,6 +97,34 @@ def test_the_next_owner_sees_no_order_of_the_last_and_gets_none(
     assert _listed(household, bob, scale) == [("claim", {}, "waiting")]
 
 
+def test_a_clock_that_is_set_back_hides_no_order_and_shows_none_of_before(
+    household: Household, ann: Account, scale: Scale
+) -> None:
+    household.clock.now_s -= 86_400
+    _set(household, ann, scale, _LB)
+    assert [verb for verb, _, _ in _listed(household, ann, scale)] == ["claim", "settings"]
+    asyncio.run(release.release(household.service, ann, scale.id))
+    household.confirm_orders(scale)
+    bob = household.open_account("bob@example.org")
+    household.claim(bob, scale)  # in the same second
+    assert _listed(household, bob, scale) == [("claim", {}, "waiting")]
+
+
+@pytest.mark.parametrize("device", ["\udcff", "0" * 15, "G" * 16, "A" * 16, "%00"])
+def test_what_is_no_device_is_said(household: Household, ann: Account, device: str) -> None:
+    del ann
+    table = operations(household.service)
+    login = {"email": "ann@example.org", "password": PASSWORD, "device": device}
+    for name, more in (
+        ("device.orders", {}),
+        ("device.set", {"settings": {"unit": "lb"}}),
+        ("device.renew", {"part": "mac-key"}),
+        ("device.release", {}),
+    ):
+        with pytest.raises(UnknownDeviceError, match="16 hexadecimal digits"):
+            asyncio.run(dispatch(household.service, table, name, login | more))
+
+
 def test_what_is_no_setting_is_never_ordered(
     household: Household, ann: Account, scale: Scale
 ) -> None:

@@ -199,7 +199,10 @@ def test_the_command_takes_addresses_as_people_write_them(
         arguments = {"device": scale.id, "part": "address", "address": address}
         asyncio.run(dispatch(service, table, "device.renew", arguments))
 
-    for wrong in ("", "host", "host:0", "host:99999", "host:x", "a@host:1", "host:1/x", "//host:1"):
+    wrong_ones = ["", "host", "host:0", "host:99999", "host:x", "a@host:1", "host:1/x", "//host:1"]
+    wrong_ones += ["[::1", "[xyz]:1", "a b:1", "ä.de:1", "[fe80::1%eth0]:1", "ex\u2100mple:80"]
+    wrong_ones += ["\udcff:1", "-a:1", f"{'a' * 64}:1", f"{'a.' * 150}a:1"]
+    for wrong in wrong_ones:
         with pytest.raises(UsageError):
             ask(wrong)
     ask("[2001:db8::1]:8883")

@@ -96,6 +96,7 @@ def make_account(cloud: ServerThread, email: str) -> Account:
         zone="Europe/Paris",
         terms_version=agreements.current(agreements.TERMS).version,
         health_consent=agreements.current(agreements.HEALTH).version,
+        of_age=True,
     )
     return accounts.create(cloud.server.service, new)
 

@@ -81,6 +81,7 @@ class ServerProcess:
             zone="Europe/Paris",
             terms_version=agreements.current(agreements.TERMS).version,
             health_consent=agreements.current(agreements.HEALTH).version,
+            of_age=True,
         )
 
     def claimed_device(self, folder: Path) -> Device:

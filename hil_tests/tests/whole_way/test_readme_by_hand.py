@@ -22,6 +22,7 @@ _PASSWORD = "seven tall herons fishing"
 _ANSWERS = (
     (r"(?i)password|the same again", _PASSWORD),
     (r"(?i)do you (accept|consent).*\[y/N\]", "y"),
+    (r"(?i)are you 15.*\[y/N\]", "y"),
     (r"(?i)erase the account.*\[y/N\]", "yes"),
 )
 _CODE = re.compile(r'"([0-9A-Z]{4}-[0-9A-Z]{4})", "([0-9A-Z]{4}-[0-9A-Z]{4})"')
