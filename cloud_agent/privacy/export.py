@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from cloud_agent.accounts import accounts, agreements
 from cloud_agent.errors import KeyGoneError, NotFoundError
 from cloud_agent.files import remove_durably, write_private
+from cloud_agent.privacy import disclosures
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.readings import changes, listing, zones
 from cloud_agent.readings import operations as readings_operations
@@ -39,6 +40,7 @@ This is everything that Tare keeps about you.
 readings.csv, readings.json   your readings, with units and the time in your zone and in UTC
 account.json                  your account, what you agreed to and when
 frames/                       the messages as your device signed them
+partners.json                 who was given what of you, when, and by which consent of yours
 devices.json                  the public key of each of these devices
 manifest.json                 the SHA-256 of every file here
 
@@ -107,6 +109,7 @@ def _members(service: Service, account: Account) -> dict[str, bytes]:
         "readings.csv": listing.as_csv(readings).encode(),
         "account.json": _json(describe_account(service, account)),
         "devices.json": _json(describe_devices(service, account)),
+        "partners.json": _json(disclosures.describe(service, account.subject)),
         **{names[row]: signed for row, signed in frames.items()},
     }
 

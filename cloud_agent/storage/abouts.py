@@ -92,3 +92,15 @@ BREACH: Final = About(
 OPERATOR: Final = About(
     Category.CREDENTIAL, Purpose.SECURITY, Basis.CONTRACT, Retention.WORK, Link.NONE
 )
+PARTNER: Final = About(
+    Category.CONTACT, Purpose.SHARING, Basis.INTEREST, Retention.PARTNER, Link.NONE
+)
+PARTNER_CONSENT: Final = About(
+    Category.AGREEMENT, Purpose.SHARING, Basis.OBLIGATION, Retention.ACCOUNT, Link.ROW
+)
+DISCLOSURE: Final = About(
+    Category.TECHNICAL, Purpose.SHARING, Basis.OBLIGATION, Retention.ACCOUNT, Link.ROW
+)
+NOTICE: Final = About(
+    Category.TECHNICAL, Purpose.SHARING, Basis.OBLIGATION, Retention.LIMITATION, Link.NONE
+)

@@ -36,6 +36,7 @@ class Purpose(StrEnum):
     SECURITY = "keeping the service secure"
     ACCOUNTABILITY = "proving what was agreed and carried out"
     TRANSPORT = "receiving every reading once"
+    SHARING = "giving data to partners that the person chose"
 
 
 class Basis(StrEnum):
@@ -61,6 +62,7 @@ class Retention(StrEnum):
     QUARTER = "90 days"
     YEAR = "one year"
     WORK = "while the operator works here"
+    PARTNER = "while the partner may be given data, or still has to answer"
     LIMITATION = "five years after it was closed"
     CLOSED = "until the request is closed"
     EVIDENCE = "while the erasure must stay provable and must hold against late arrivals"
