@@ -54,11 +54,16 @@ MEASURES: Final = (
     "the keys lie in a file of their own, wrapped by a key that is in no backup",
     "devices and cloud know each other by certificates; every reading is signed by its device",
     "passwords are kept as argon2id; sessions end, and can be ended",
-    "reads of personal data are checked in one place",
+    "reads of personal data are checked in one place and written down; the person sees them",
+    "nothing goes to a partner without a consent that holds and a record that is durable",
+    "who runs the service has a role, and no more rights than it needs",
     "logs hold numbers: no name, no address, no reading",
 )
 PEOPLE: Final = "people who have an account, and those who step on their devices"
-RECIPIENTS: Final = "nobody: no reading leaves this installation but to the person it is about"
+RECIPIENTS: Final = (
+    "the person; and partners that the person chose and consented to, one category of readings "
+    "each, under a random number: each person sees theirs by name"
+)
 HISTORY: Final = (
     "Until 24 May 2018 a file like this was declared to the French authority (CNIL). Since 25 May "
     "2018 there are no declarations: this register is kept in their place."
