@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cloud_agent.errors import UsageError
 from cloud_agent.privacy import catalogue
-from cloud_agent.storage.annotations import Category, Delete, Keep, Scrub
+from cloud_agent.storage.annotations import Basis, Category, Delete, Keep, Purpose, Scrub
 
 MISSING: Final = "not filled in: controller.toml"
 
@@ -96,7 +96,7 @@ class Activity:
     @property
     def is_sensitive(self) -> bool:
         """Whether health data are among them (article 9)."""
-        return Category.HEALTH.value in self.categories
+        return Category.HEALTH.value in self.categories or Basis.HEALTH_CONSENT.value in self.bases
 
 
 def read_controller(path: Path) -> Controller:
@@ -129,7 +129,7 @@ def activities() -> list[Activity]:
         retention = activity.categories.setdefault(about.category.value, set())
         retention.add(about.retention.value)
         activity.columns.append(f"{line.store}: {line.table}.{line.column}")
-    return list(found.values())
+    return [found[purpose] for purpose in Purpose if purpose in found]
 
 
 def as_json(controller: Controller) -> dict[str, Any]:

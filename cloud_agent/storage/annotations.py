@@ -25,6 +25,7 @@ class Category(StrEnum):
     AGREEMENT = "acceptance or consent"
     PREFERENCE = "preference"
     DEVICE = "device data"
+    RECORD = "record of what was done for a person or with their data"
     TECHNICAL = "technical data without a person"
 
 
