@@ -27,7 +27,7 @@ from cloud_agent.devices import household, people
 from cloud_agent.devices import outbox as orders
 from cloud_agent.errors import NotFoundError, TareError
 from cloud_agent.files import remove_durably
-from cloud_agent.privacy import catalogue, notices, plan, proof, readings_erasure
+from cloud_agent.privacy import access_log, catalogue, notices, plan, proof, readings_erasure
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.ledger import (
     Begun,
@@ -210,6 +210,7 @@ def _erase_rows(
             connection.execute(
                 claim.update().where(*where, claim.c.until_s.is_(None)).values(until_s=now_s)
             )
+    access_log.keep_count(connection, todo.person.owners[0])
     held = [each for each in todo.endings if _is_held(connection, each, todo.person)]
     rows = catalogue.erase_rows(connection, schema.metadata, todo.person)
     for ending in todo.endings:

@@ -98,3 +98,6 @@ DISCLOSURE: Final = About(
 NOTICE: Final = About(
     Category.RECORD, Purpose.SHARING, Basis.OBLIGATION, Retention.LIMITATION, Link.NONE
 )
+ACCESS_OF_ERASED: Final = About(
+    Category.RECORD, Purpose.SECURITY, Basis.OBLIGATION, Retention.YEAR, Link.NONE
+)

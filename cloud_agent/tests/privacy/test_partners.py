@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from cloud_agent.privacy.partners import Category, Partner
 from cloud_agent.readings import changes, listing
 from cloud_agent.service import Service
 from cloud_agent.storage.partners_schema import disclosure, partner_pseudonym, recipient_notice
+from cloud_agent.tests.commands.test_cli import Shell
 from cloud_agent.tests.household import PASSWORD, Household, Scale
 
 CANARY = "Coach & Sons"
@@ -464,6 +466,62 @@ def test_the_record_goes_after_five_years_and_an_open_one_stays(
     household.clock.now_s += 5 * 366 * 86_400
     notices.remove_old(household.service)
     assert notices.list_notices(household.service, every=True) == []
+
+
+def test_a_restore_that_brings_somebody_back_tells_their_recipients_again(
+    household: Household, gym: Gym, ann: Account, tmp_path: Path
+) -> None:
+    given(household, gym, ann)
+    root, clock = household.service.folder.root, household.clock
+    shutil.copytree(root, tmp_path / "backup")
+    erasure.erase(household.service, ann)
+    household.close()
+    for name in ("tare.db", "keys.db"):
+        for suffix in ("", "-wal", "-shm"):
+            (root / f"{name}{suffix}").unlink(missing_ok=True)
+            if (tmp_path / "backup" / f"{name}{suffix}").exists():
+                shutil.copy(tmp_path / "backup" / f"{name}{suffix}", root / f"{name}{suffix}")
+    reopened = Household(root, clock)
+    [notice] = notices.list_notices(reopened.service)
+    assert (notice.partner, notice.pseudonym) == (CANARY, gym.got[0].pseudonym)
+    with reopened.service.database.reading() as connection:
+        assert connection.execute(sa.select(disclosure)).all() == []
+    reopened.close()
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "data")
+    login = ("--email", "ann@example.org")
+    household = Household(shell.root)
+    household.open_account("ann@example.org")
+    household.close()
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw().hex()
+    assert "nothing leaves" in shell.tare("partner", "list").out
+    added = ("partner", "add", CANARY, "--contact", "coach.example", "--public-key", public)
+    assert shell.tare(*added).code == 0
+    assert shell.tare(*added).code == 3
+    consent = ("partner", "consent", CANARY, "weight", *login)
+    unread = shell.tare(*consent)
+    assert (unread.code, "read it, then give --consent 1" in unread.err) == (2, True)
+    assert shell.tare(*consent, "--consent", "1").code == 0
+    assert f"You let {CANARY} have: weight." in shell.tare("partner", "disclosures", *login).out
+    household = Household(shell.root)
+    service = household.service
+    ann = accounts.authenticate(service, "ann@example.org", PASSWORD)
+    disclose(service, ann, partners.find(service, CANARY), Category.WEIGHT, lambda _: None)
+    household.close()
+    assert CANARY in shell.tare("partner", "disclosures", *login).out
+    assert "Nothing more" in shell.tare("partner", "withdraw", CANARY, *login).out
+    erased = json.loads(shell.tare("account", "erase", *login, "--yes", "--json").out)
+    [waiting] = json.loads(shell.tare("partner", "notices", "--json").out)
+    paper = json.loads(shell.tare("partner", "hand-over", waiting["notice"]).out)
+    said = ("--outcome", "erased", "--signature", key.sign(paper["answers"][0].encode()).hex())
+    assert shell.tare("partner", "answer", waiting["notice"], "--outcome", "erased").code == 2
+    assert "answered" in shell.tare("partner", "answer", waiting["notice"], *said).out
+    assert shell.tare("partner", "notices").out == "There is no notice.\n"
+    told = shell.tare("partner", "notices", "--request", erased["request"]).out
+    assert "answered: erased" in told
 
 
 class Sharing(RuleBasedStateMachine):
