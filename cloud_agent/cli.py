@@ -25,6 +25,7 @@ from cloud_agent.devices.cli import app as device_app
 from cloud_agent.errors import TareError, from_os
 from cloud_agent.privacy.cli import register
 from cloud_agent.privacy.oversight_cli import breach_app, operator_app
+from cloud_agent.privacy.partners_cli import app as partner_app
 from cloud_agent.privacy.requests.cli import app as request_app
 from cloud_agent.readings import changes_cli as _changes_cli  # noqa: F401 - adds its commands
 from cloud_agent.readings.cli import app as readings_app
@@ -54,6 +55,7 @@ app.add_typer(readings_app, name="readings")
 app.add_typer(request_app, name="request")
 app.add_typer(operator_app, name="operator")
 app.add_typer(breach_app, name="breach")
+app.add_typer(partner_app, name="partner")
 app.add_typer(backup_app, name="backup")
 app.command()(register)
 app.command()(restore)

@@ -12,7 +12,7 @@ from cloud_agent.accounts import sessions
 from cloud_agent.devices import household
 from cloud_agent.errors import TareError
 from cloud_agent.mail import outgoing
-from cloud_agent.privacy import access_log, erasure, export, retention
+from cloud_agent.privacy import access_log, erasure, export, notices, retention
 from cloud_agent.privacy.requests import acts, work
 from cloud_agent.readings import trays
 
@@ -35,6 +35,7 @@ def keep_house(service: Service) -> None:
         work.carry_on,
         acts.tidy,
         access_log.remove_old,
+        notices.remove_old,
         retention.erase_without_consent,
         retention.compact_at_night,
         outgoing.send_due,

@@ -18,9 +18,9 @@ from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.backup import operations as backup_operations
 from cloud_agent.control import Operation
 from cloud_agent.errors import RefusedError, UsageError
-from cloud_agent.privacy import erasure, export, oversight_operations
+from cloud_agent.privacy import erasure, export, oversight_operations, partners_operations
 from cloud_agent.privacy.requests import operations as request_operations
-from cloud_agent.privacy.requests import work
+from cloud_agent.privacy.requests import record
 from cloud_agent.readings import listing, trays, zones
 from cloud_agent.readings import operations as readings_operations
 from cloud_agent.service import Service
@@ -143,6 +143,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     **account_operations.OPERATIONS,
     **backup_operations.OPERATIONS,
     **oversight_operations.OPERATIONS,
+    **partners_operations.OPERATIONS,
     **readings_operations.OPERATIONS,
     **request_operations.OPERATIONS,
 }
@@ -161,7 +162,7 @@ def _refused(row: Any) -> dict[str, Any]:
 def _check_use(service: Service, account: Account) -> None:
     """Readings that are kept and not used (GDPR 18) are not shown: only exported."""
     with service.database.reading() as connection:
-        restricted = work.is_restricted(connection, account.subject)
+        restricted = record.is_restricted(connection, account.subject)
     if restricted:
         raise RefusedError(
             "you asked that your readings be kept and not used: `tare request use-again` ends "

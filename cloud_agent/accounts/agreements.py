@@ -12,9 +12,10 @@ from cloud_agent.errors import RefusedError
 
 TERMS: Final = "terms"
 HEALTH: Final = "health"
+PARTNER: Final = "partner"
 
 # The version of each that is in force. Older files stay: a hash must stay explainable.
-_CURRENT: Final = {TERMS: "1", HEALTH: "1"}
+_CURRENT: Final = {TERMS: "1", HEALTH: "1", PARTNER: "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Agreement:
 
 @cache
 def current(document: str) -> Agreement:
-    """The version in force of `TERMS` or `HEALTH`."""
+    """The version in force of `TERMS`, `HEALTH` or `PARTNER`."""
     version = _CURRENT[document]
     folder = resources.files("cloud_agent.accounts") / "texts"
     content = (folder / f"{document}_{version}.txt").read_bytes()

@@ -10,6 +10,12 @@ from cloud_agent.errors import UsageError
 _MAX_SIZE: Final = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 
 
+def masked(address: str) -> str:
+    """Enough to tell two people apart who are both known, and no address to write to."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}…@{domain[:1]}….{domain.rpartition('.')[2]}"
+
+
 def normalise(address: str) -> str:
     """One form for all spellings of an address: NFKC, no space around, no case.
 

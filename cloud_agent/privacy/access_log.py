@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import sqlalchemy as sa
 
 from cloud_agent.storage.oversight_schema import access as table
+from cloud_agent.storage.oversight_schema import access_of_erased
 
 if TYPE_CHECKING:
     from cloud_agent.service import Service
 
 ActorKind = Literal["person", "operator"]
 
+DAY_S: Final = 86_400
 _KEPT_S: Final = 365 * 86_400
 
 
@@ -70,7 +73,37 @@ def affected(service: Service, from_s: int, until_s: int, actor: str | None) -> 
         return sorted(connection.execute(query).scalars())
 
 
+def keep_count(connection: sa.Connection, subject: bytes) -> None:
+    """Before a person's rows go: on which days which operators read of them stays, under a random
+    number, so that a breach that is found later still counts them.
+    """
+    where = (table.c.subject == subject, table.c.actor_kind == "operator")
+    query = sa.select(table.c.at_s, table.c.actor).where(*where)
+    days = {(row.at_s // DAY_S * DAY_S, row.actor) for row in connection.execute(query)}
+    number = secrets.token_bytes(16)
+    for day_s, actor in sorted(days):
+        row = {"number": number, "day_s": day_s, "actor": actor}
+        connection.execute(access_of_erased.insert().values(row))
+
+
+def erased_since(service: Service, from_s: int, until_s: int, actor: str | None) -> int:
+    """How many people whose data an operator read in a time (whole days) have been erased."""
+    read = access_of_erased
+    where: list[sa.ColumnElement[bool]] = [read.c.day_s.between(from_s - DAY_S + 1, until_s)]
+    if actor is not None:
+        where.append(read.c.actor == actor)
+    query = sa.select(sa.func.count(sa.distinct(read.c.number))).where(*where)
+    with service.database.reading() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
 def remove_old(service: Service) -> None:
     """Housekeeping: after a year."""
-    old = table.c.at_s <= service.now() - _KEPT_S
-    service.writer.call(lambda c: c.execute(table.delete().where(old)))
+    before_s = service.now() - _KEPT_S
+
+    def remove(connection: sa.Connection) -> None:
+        connection.execute(table.delete().where(table.c.at_s <= before_s))
+        day_s = access_of_erased.c.day_s
+        connection.execute(access_of_erased.delete().where(day_s <= before_s))
+
+    service.writer.call(remove)

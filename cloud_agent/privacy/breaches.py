@@ -62,7 +62,7 @@ def begin(service: Service, what: str, noticed_s: int) -> int:
 def affected(service: Service, from_s: int, until_s: int, actor: str | None) -> Affected:
     """Whose data were read in that time (by that account or operator)."""
     found = []
-    erased = 0
+    erased = access_log.erased_since(service, from_s, until_s, actor)
     for subject in access_log.affected(service, from_s, until_s, actor):
         account = accounts.by_subject(service.database, subject)
         if account is None or account.state != "active":

@@ -5,9 +5,9 @@ Read from the annotations of the tables, so it cannot differ from the schema.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -44,6 +44,18 @@ def register() -> Iterator[Line]:
                 yield Line(
                     store, table.name, column.name, column.info["about"], table.info["erasing"]
                 )
+
+
+def rows_of(
+    connection: sa.Connection, metadata: sa.MetaData, person: Person
+) -> Iterator[tuple[sa.Table, Sequence[sa.Row[Any]]]]:
+    """The person's rows in every table that erasing them would touch; also where there are none."""
+    for table in metadata.sorted_tables:
+        rule: Erasing = table.info["erasing"]
+        if isinstance(rule, Delete | Scrub):
+            where = table.c[rule.by].in_(_identifiers(rule.match, person))
+            order = list(table.primary_key)
+            yield table, connection.execute(sa.select(table).where(where).order_by(*order)).all()
 
 
 def erase_rows(

@@ -27,7 +27,7 @@ from cloud_agent.devices import household, people
 from cloud_agent.devices import outbox as orders
 from cloud_agent.errors import NotFoundError, TareError
 from cloud_agent.files import remove_durably
-from cloud_agent.privacy import catalogue, plan, proof, readings_erasure
+from cloud_agent.privacy import access_log, catalogue, notices, plan, proof, readings_erasure
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.ledger import (
     Begun,
@@ -146,6 +146,9 @@ def _begin(
         if not only_readings:
             connection.execute(account_table.update().where(where).values(state="erasing"))
         connection.execute(erasure.insert().values(id=request, state="running", requested_s=now_s))
+        # They outlive what is erased: recipients are told of it (GDPR 19).
+        kind = notices.Kind.ERASURE_READINGS if only_readings else notices.Kind.ERASURE
+        notices.place(connection, account.subject, request, kind, now_s)
 
     service.writer.call(mark)
     try:
@@ -207,6 +210,7 @@ def _erase_rows(
             connection.execute(
                 claim.update().where(*where, claim.c.until_s.is_(None)).values(until_s=now_s)
             )
+    access_log.keep_count(connection, todo.person.owners[0])
     held = [each for each in todo.endings if _is_held(connection, each, todo.person)]
     rows = catalogue.erase_rows(connection, schema.metadata, todo.person)
     for ending in todo.endings:
@@ -318,6 +322,7 @@ def _drop_abandoned(service: Service) -> None:
 
     def undo(connection: sa.Connection) -> None:
         connection.execute(erasure.delete().where(erasure.c.id.in_(abandoned)))
+        notices.cancel(connection, abandoned)
         connection.execute(account.update().where(account.c.id.in_(kept)).values(state="active"))
 
     service.writer.call(undo)
@@ -346,6 +351,10 @@ def _sweep_restored(service: Service) -> None:
             # The restored claim may be the only one who still knows of the device.
             endings = plan.endings_of(connection, row.id, row.subject)
             _place_orders(connection, None, endings, service.now())
+        for subject in back:
+            # Whom the backup still knew as a recipient: told twice is better than never.
+            request, now_s = secrets.token_bytes(_REQUEST_SIZE), service.now()
+            notices.place(connection, subject, request, notices.Kind.ERASURE, now_s)
         person = Person(tuple(row.id for row in rows), tuple(back))
         catalogue.erase_rows(connection, schema.metadata, person)
 

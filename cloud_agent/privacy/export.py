@@ -20,10 +20,13 @@ import sqlalchemy as sa
 from cloud_agent.accounts import accounts, agreements
 from cloud_agent.errors import KeyGoneError, NotFoundError
 from cloud_agent.files import remove_durably, write_private
+from cloud_agent.privacy import catalogue, disclosures
+from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.readings import changes, listing, zones
 from cloud_agent.readings import operations as readings_operations
 from cloud_agent.storage import schema
+from cloud_agent.storage.annotations import Link
 from cloud_agent.storage.household_schema import former_handle
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ This is everything that Tare keeps about you.
 readings.csv, readings.json   your readings, with units and the time in your zone and in UTC
 account.json                  your account, what you agreed to and when
 frames/                       the messages as your device signed them
+partners.json                 who was given what of you, when, and by which consent of yours
+records.json                  every other column that leads to you, table by table: who read what of
+                              you, your requests, letters to you, devices that know you
 devices.json                  the public key of each of these devices
 manifest.json                 the SHA-256 of every file here
 
@@ -47,6 +53,22 @@ signature covers the CBOR encoding of ["Signature1", protected, aad, payload], w
 CBOR encoding of ["tare/1/readings", key id (8 bytes)]. A valid signature under the public key
 in devices.json shows that the reading comes from that device and was not changed since.
 """
+
+
+#: Tables and columns that records.json does not have, and why.
+LEFT_OUT: Final = {
+    "account.contact": "sealed; account.json has it in the clear",
+    "reading.ciphertext": "sealed; readings.json has it in the clear",
+    "reading_revision.ciphertext": "sealed; readings.json has it in the clear",
+    "frame.ciphertext": "sealed; frames/ has it as it was signed",
+    "letter.ciphertext": "sealed; the letter goes to the person, and a link in it is a secret",
+    "ingest.digest": "keyed, of values that readings.json has: only a repetition is known by it",
+    "invitation.code_hash": "hash of a secret that the person gave away themselves",
+    "export_file": "this file and others of today",
+    "credential": "secrets by which the person signs in, and the address in another form",
+    "owner_key": "the keys: what they open is here in the clear",
+    "token": "hashes of secrets; `tare account sessions` lists what is open",
+}
 
 
 def make_export(service: Service, account: Account) -> Path:
@@ -107,8 +129,35 @@ def _members(service: Service, account: Account) -> dict[str, bytes]:
         "readings.csv": listing.as_csv(readings).encode(),
         "account.json": _json(describe_account(service, account)),
         "devices.json": _json(describe_devices(service, account)),
+        "partners.json": _json(disclosures.describe(service, account.subject)),
+        "records.json": _records(service, account),
         **{names[row]: signed for row, signed in frames.items()},
     }
+
+
+def _records(service: Service, account: Account) -> bytes:
+    """What the tables hold of the person, from the catalogue: no table can be forgotten."""
+    # Trays are not theirs to see: whose readings lie there nobody knows.
+    person = Person((account.id,), (account.subject,))
+    tables = []
+    with service.database.reading() as connection:
+        for table, rows in catalogue.rows_of(connection, schema.metadata, person):
+            columns = [each.name for each in table.columns if not is_left_out(each)]
+            if columns:
+                values = [[_plain(getattr(row, name)) for name in columns] for row in rows]
+                record = {"table": table.name, "columns": columns, "rows": values}
+                tables.append(json.dumps(record, ensure_ascii=False))
+    return ("[\n" + ",\n".join(tables) + "\n]\n").encode()
+
+
+def is_left_out(column: sa.Column[Any]) -> bool:
+    """Whether a column is not in records.json: a number of ours for the person, or `LEFT_OUT`."""
+    names = (column.table.name, f"{column.table.name}.{column.name}")
+    return column.info["about"].link is Link.IS_PERSON or any(name in LEFT_OUT for name in names)
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _frames(service: Service, account: Account) -> dict[bytes, bytes]:

@@ -11,7 +11,7 @@ from cloud_agent.accounts import operators
 from cloud_agent.accounts.asking import account_of
 from cloud_agent.accounts.operators import Role, operator_of
 from cloud_agent.arguments import Arguments, optional_text, text
-from cloud_agent.errors import UsageError
+from cloud_agent.errors import RefusedError, UsageError
 from cloud_agent.privacy import access_log, breaches
 from cloud_agent.readings.zones import iso_text
 
@@ -44,6 +44,9 @@ def operator_add(service: Service, arguments: Arguments) -> Arguments:
     role = text(arguments, "role")
     if role not in list(Role):
         raise UsageError(f"a role is one of {', '.join(Role)}")
+    others = operators.colleagues(service)
+    if role != Role.PRIVACY and Role.PRIVACY not in {each.role for each in others}:
+        raise RefusedError("the first operator has the role privacy: only they appoint others")
     operators.add(service, text(arguments, "name"), Role(role), text(arguments, "new_password"))
     return {}
 
@@ -51,7 +54,11 @@ def operator_add(service: Service, arguments: Arguments) -> Arguments:
 def operator_remove(service: Service, arguments: Arguments) -> Arguments:
     """They do not work here any more."""
     operator_of(service, arguments, Role.PRIVACY)
-    operators.remove(service, text(arguments, "name"))
+    name = text(arguments, "name")
+    left = [each.role for each in operators.colleagues(service) if each.name != name]
+    if left and Role.PRIVACY not in left:
+        raise RefusedError("one operator with the role privacy has to stay: only they appoint")
+    operators.remove(service, name)
     return {}
 
 

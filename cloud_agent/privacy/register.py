@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cloud_agent.errors import UsageError
 from cloud_agent.privacy import catalogue
-from cloud_agent.storage.annotations import Category, Delete, Keep, Scrub
+from cloud_agent.storage.annotations import Basis, Category, Delete, Keep, Purpose, Scrub
 
 MISSING: Final = "not filled in: controller.toml"
 
@@ -54,11 +54,16 @@ MEASURES: Final = (
     "the keys lie in a file of their own, wrapped by a key that is in no backup",
     "devices and cloud know each other by certificates; every reading is signed by its device",
     "passwords are kept as argon2id; sessions end, and can be ended",
-    "reads of personal data are checked in one place",
+    "reads of personal data are checked in one place and written down; the person sees them",
+    "nothing goes to a partner without a consent that holds and a record that is durable",
+    "who runs the service has a role, and no more rights than it needs",
     "logs hold numbers: no name, no address, no reading",
 )
 PEOPLE: Final = "people who have an account, and those who step on their devices"
-RECIPIENTS: Final = "nobody: no reading leaves this installation but to the person it is about"
+RECIPIENTS: Final = (
+    "the person; and partners that the person chose and consented to, one category of readings "
+    "each, under a random number: each person sees theirs by name"
+)
 HISTORY: Final = (
     "Until 24 May 2018 a file like this was declared to the French authority (CNIL). Since 25 May "
     "2018 there are no declarations: this register is kept in their place."
@@ -91,7 +96,7 @@ class Activity:
     @property
     def is_sensitive(self) -> bool:
         """Whether health data are among them (article 9)."""
-        return Category.HEALTH.value in self.categories
+        return Category.HEALTH.value in self.categories or Basis.HEALTH_CONSENT.value in self.bases
 
 
 def read_controller(path: Path) -> Controller:
@@ -124,7 +129,7 @@ def activities() -> list[Activity]:
         retention = activity.categories.setdefault(about.category.value, set())
         retention.add(about.retention.value)
         activity.columns.append(f"{line.store}: {line.table}.{line.column}")
-    return list(found.values())
+    return [found[purpose] for purpose in Purpose if purpose in found]
 
 
 def as_json(controller: Controller) -> dict[str, Any]:

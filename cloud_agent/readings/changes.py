@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts.accounts import has_health_consent
 from cloud_agent.errors import NotFoundError, RefusedError, UsageError
+from cloud_agent.privacy import notices
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.readings import store, values, zones
 from cloud_agent.readings.values import Content
@@ -123,6 +124,7 @@ def correct(
             new |= {"taken_s": taken_s, "offset_s": offset_s}
             new |= {"taken_quality": "wall", "taken_uncertainty_s": 0}
         _revise(service, connection, row, before, new)
+        notices.place_correction(connection, row.owner, row.stored_s, service.now())
 
     service.writer.call(change)
 
@@ -136,6 +138,7 @@ def mark_error(service: Service, account: Account, reading: bytes, *, is_error: 
             return
         status = IN_ERROR if is_error else AMENDED
         _revise(service, connection, row, _open(service, row), {"status": status})
+        notices.place_correction(connection, row.owner, row.stored_s, service.now())
 
     service.writer.call(change)
 
@@ -147,7 +150,9 @@ def remove(service: Service, account: Account, reading: bytes) -> None:
     """
 
     def delete(connection: sa.Connection) -> None:
-        delete_row(connection, own_row(connection, account, reading))
+        row = own_row(connection, account, reading)
+        delete_row(connection, row)
+        notices.place_correction(connection, row.owner, row.stored_s, service.now())
 
     service.writer.call(delete)
 

@@ -30,9 +30,7 @@ AGREEMENT: Final = About(
 CREDENTIAL: Final = About(
     Category.CREDENTIAL, Purpose.SECURITY, Basis.CONTRACT, Retention.ACCOUNT, Link.ROW
 )
-EXPORT: Final = About(
-    Category.TECHNICAL, Purpose.ACCOUNT, Basis.OBLIGATION, Retention.DAY, Link.ROW
-)
+EXPORT: Final = About(Category.RECORD, Purpose.ACCOUNT, Basis.OBLIGATION, Retention.DAY, Link.ROW)
 DEVICE: Final = About(
     Category.DEVICE, Purpose.TRANSPORT, Basis.CONTRACT, Retention.DEVICE, Link.CLAIM
 )
@@ -64,14 +62,12 @@ REFUSED: Final = About(
 ERASURE: Final = About(
     Category.TECHNICAL, Purpose.ACCOUNTABILITY, Basis.OBLIGATION, Retention.EVIDENCE, Link.NONE
 )
-LETTER: Final = About(
-    Category.TECHNICAL, Purpose.ACCOUNT, Basis.CONTRACT, Retention.MONTH, Link.ROW
-)
+LETTER: Final = About(Category.RECORD, Purpose.ACCOUNT, Basis.CONTRACT, Retention.MONTH, Link.ROW)
 LETTER_TEXT: Final = About(
     Category.CONTACT, Purpose.ACCOUNT, Basis.CONTRACT, Retention.MONTH, Link.ROW
 )
 REQUEST: Final = About(
-    Category.TECHNICAL,
+    Category.RECORD,
     Purpose.ACCOUNTABILITY,
     Basis.OBLIGATION,
     Retention.LIMITATION,
@@ -83,12 +79,25 @@ REQUEST_TEXT: Final = About(
 RIGHT: Final = About(
     Category.PREFERENCE, Purpose.ACCOUNTABILITY, Basis.OBLIGATION, Retention.ACCOUNT, Link.ROW
 )
-ACCESS: Final = About(
-    Category.TECHNICAL, Purpose.SECURITY, Basis.OBLIGATION, Retention.YEAR, Link.ROW
-)
+ACCESS: Final = About(Category.RECORD, Purpose.SECURITY, Basis.OBLIGATION, Retention.YEAR, Link.ROW)
 BREACH: Final = About(
     Category.TECHNICAL, Purpose.ACCOUNTABILITY, Basis.OBLIGATION, Retention.LIMITATION, Link.NONE
 )
 OPERATOR: Final = About(
     Category.CREDENTIAL, Purpose.SECURITY, Basis.CONTRACT, Retention.WORK, Link.NONE
+)
+PARTNER: Final = About(
+    Category.CONTACT, Purpose.SHARING, Basis.INTEREST, Retention.PARTNER, Link.NONE
+)
+PARTNER_CONSENT: Final = About(
+    Category.AGREEMENT, Purpose.SHARING, Basis.HEALTH_CONSENT, Retention.ACCOUNT, Link.ROW
+)
+DISCLOSURE: Final = About(
+    Category.RECORD, Purpose.SHARING, Basis.HEALTH_CONSENT, Retention.ACCOUNT, Link.ROW
+)
+NOTICE: Final = About(
+    Category.RECORD, Purpose.SHARING, Basis.OBLIGATION, Retention.LIMITATION, Link.NONE
+)
+ACCESS_OF_ERASED: Final = About(
+    Category.RECORD, Purpose.SECURITY, Basis.OBLIGATION, Retention.YEAR, Link.NONE
 )

@@ -25,6 +25,7 @@ class Category(StrEnum):
     AGREEMENT = "acceptance or consent"
     PREFERENCE = "preference"
     DEVICE = "device data"
+    RECORD = "record of what was done for a person or with their data"
     TECHNICAL = "technical data without a person"
 
 
@@ -36,6 +37,7 @@ class Purpose(StrEnum):
     SECURITY = "keeping the service secure"
     ACCOUNTABILITY = "proving what was agreed and carried out"
     TRANSPORT = "receiving every reading once"
+    SHARING = "giving data to partners that the person chose"
 
 
 class Basis(StrEnum):
@@ -61,6 +63,7 @@ class Retention(StrEnum):
     QUARTER = "90 days"
     YEAR = "one year"
     WORK = "while the operator works here"
+    PARTNER = "while the partner may be given data, or still has to answer"
     LIMITATION = "five years after it was closed"
     CLOSED = "until the request is closed"
     EVIDENCE = "while the erasure must stay provable and must hold against late arrivals"

@@ -15,6 +15,7 @@ from cloud_agent.storage import backup_schema as _backup  # noqa: F401 - adds it
 from cloud_agent.storage import household_schema as _household  # noqa: F401 - adds its tables
 from cloud_agent.storage import mail_schema as _mail  # noqa: F401 - adds its tables
 from cloud_agent.storage import oversight_schema as _oversight  # noqa: F401 - adds its tables
+from cloud_agent.storage import partners_schema as _partners  # noqa: F401 - adds its tables
 from cloud_agent.storage import readings_schema as _readings  # noqa: F401 - adds its tables
 from cloud_agent.storage import requests_schema as _requests  # noqa: F401 - adds its tables
 from cloud_agent.storage import schema

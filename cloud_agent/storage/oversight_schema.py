@@ -28,6 +28,17 @@ access: Final = table(
     Index("access_subject", "subject", "at_s"),
 )
 
+access_of_erased: Final = table(
+    "access_of_erased",
+    Keep("that an operator read the data of somebody who was erased since: a number, no person"),
+    # Drawn when they are erased; the same in all rows of that person, and nowhere else.
+    column("number", BLOB, primary_key=True, about=a.ACCESS_OF_ERASED),
+    column("day_s", INTEGER, primary_key=True, about=a.ACCESS_OF_ERASED),
+    column("actor", TEXT, primary_key=True, about=a.ACCESS_OF_ERASED),
+    Index("access_of_erased_day", "day_s"),
+    rowid=False,
+)
+
 breach: Final = table(
     "breach",
     Keep("what went wrong and when it was told: counts, no person"),

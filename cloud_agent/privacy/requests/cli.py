@@ -177,19 +177,29 @@ def enter(
 @app.command()
 def find(
     *,
-    email: AddressOption,
+    email: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="The address on file.", show_default=False),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="A device that they hold.", show_default=False)
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why: the person will see it.")],
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """Find a person's account and requests by their address. The search is written down."""
-    arguments = {"email": email, "reason": reason} | terminal.operator()
+    """Find a person's account and requests by their address or device. The search is written
+    down.
+    """
+    if (email is None) == (device is None):
+        raise UsageError("give --email or --device")
+    arguments = {"email": email, "device": device, "reason": reason} | terminal.operator()
     with terminal.connect(data) as client:
         found = client.ask("request.find", arguments)
     if as_json:
         out.print_json(json.dumps(found))
         return
-    out.print(f"account {found['account']}")
+    out.print(f"account {found['account']}, {terminal.printable(found['address'] or 'erased')}")
     _print_requests(found["requests"])
 
 

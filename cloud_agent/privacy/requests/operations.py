@@ -17,7 +17,7 @@ from cloud_agent.accounts.tokens import Kind as TokenKind
 from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.errors import NotFoundError, RefusedError, TareError, UsageError
 from cloud_agent.privacy import access_log, proof
-from cloud_agent.privacy.requests import acts, letters, post, record, work
+from cloud_agent.privacy.requests import acts, letters, post, record, search, work
 from cloud_agent.privacy.requests.acts import NewRequest
 from cloud_agent.privacy.requests.record import Request, parse_id
 from cloud_agent.privacy.requests.states import FINAL, Channel, Kind, State
@@ -159,18 +159,20 @@ def enter(service: Service, arguments: Arguments) -> Arguments:
 
 
 def find(service: Service, arguments: Arguments) -> Arguments:
-    """Finds a person by their address, for a reason that is written down with the search."""
+    """Finds a person by their exact address, or by the device that they hold, for a reason that is
+    written down with the search. The address is shown masked.
+    """
     reason = text(arguments, "reason")
-    address = emails.normalise(text(arguments, "email"))
-    vault = service.vault
-    credential = vault.store.credential_by_email(vault.email_hmac(address))
-    if credential is None:
-        raise NotFoundError("no account has this address")
-    _note_read(service, arguments, credential.subject, "search", reason)
-    account = accounts.by_subject(service.database, credential.subject)
-    found = record.list_requests(service, subject=credential.subject)
+    subject = search.sought(service, arguments)
+    _note_read(service, arguments, subject, "search", reason)
+    account = accounts.by_subject(service.database, subject)
+    found = record.list_requests(service, subject=subject)
+    address = None
+    if account is not None and account.state == "active":
+        address = emails.masked(accounts.contact(service, account).email)
     return {
         "account": None if account is None else account.id.hex(),
+        "address": address,
         "requests": [described(each) for each in found],
     }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from cloud_agent.errors import CiphertextError, NotFoundError
+from cloud_agent.privacy import notices
 from cloud_agent.privacy.requests import deadlines, states
 from cloud_agent.privacy.requests.deadlines import Pause
 from cloud_agent.privacy.requests.states import Channel, Evidence, Kind, Proof, State, StepState
@@ -22,6 +23,7 @@ from cloud_agent.storage.requests_schema import (
     request_note,
     request_pause,
     request_step,
+    restriction,
 )
 from protocol import cbor
 
@@ -117,8 +119,9 @@ def read(connection: sa.Connection, request: bytes) -> Request:
         duplicate=row.duplicate_of is not None,
         expired=row.expired_s is not None,
         steps=tuple(step.state for step in steps),
+        open_notices=notices.open_notices(connection, request),
         proof=_proof(connection, request, steps),
-        exceptions=len(result.get("exceptions", ())),
+        exceptions=len(result.get("exceptions", ())) + notices.impossible(connection, request),
     )
     return Request(
         id=row.id,
@@ -172,6 +175,12 @@ def note_of(service: Service, request: bytes) -> Note:
             return Note(address, text, nonce)
         case _:
             raise CiphertextError("what was kept of a request cannot be read")
+
+
+def is_restricted(connection: sa.Connection, subject: bytes) -> bool:
+    """Whether the person asked that their readings be kept and not used (GDPR 18)."""
+    query = sa.select(sa.exists().where(restriction.c.subject == subject))
+    return bool(connection.execute(query).scalar_one())
 
 
 def parse_id(text: str) -> bytes:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from cloud_agent.accounts import accounts, changes
 from cloud_agent.backup import make as backups
 from cloud_agent.errors import NotFoundError, RefusedError, TareError
-from cloud_agent.privacy import erasure, export, proof, receipts
+from cloud_agent.privacy import erasure, export, notices, partners, proof, receipts
 from cloud_agent.privacy.requests import acts, post, record
 from cloud_agent.privacy.requests.record import Note, Request
 from cloud_agent.privacy.requests.states import Kind, Proof, State, StepState
@@ -139,12 +139,6 @@ def document_of(service: Service, request: bytes, nonce: bytes | None = None) ->
     return receipts.document(issued, service.receipts.public_key, nonce)
 
 
-def is_restricted(connection: sa.Connection, subject: bytes) -> bool:
-    """Whether the person asked that their readings be kept and not used (GDPR 18)."""
-    query = sa.select(sa.exists().where(restriction.c.subject == subject))
-    return bool(connection.execute(query).scalar_one())
-
-
 def lift_restriction(service: Service, account: Account) -> None:
     """The person wants their readings to be used again. Nobody else can lift it."""
     where = restriction.c.subject == account.subject
@@ -187,8 +181,11 @@ def _erased(service: Service, request: Request, given: Given, *, only_readings: 
     return Shown(sum(report.rows_erased.values()))
 
 
-def _rectified(_service: Service, _request: Request, _given: Given) -> Shown:
-    # `rectify`, or the person, has done it before.
+def _rectified(service: Service, request: Request, _given: Given) -> Shown:
+    # `rectify`, or the person, has done it before. Whoever was given data is told.
+    subject, now_s = _account(service, request).subject, service.now()
+    kind = notices.Kind.RECTIFICATION
+    service.writer.call(lambda c: notices.place(c, subject, request.id, kind, now_s))
     return Shown(1)
 
 
@@ -197,7 +194,7 @@ def _restrict(service: Service, request: Request, _given: Given) -> Shown:
     row = {"subject": account.subject, "since_s": service.now(), "request": request.id}
 
     def insert(connection: sa.Connection) -> None:
-        if not is_restricted(connection, account.subject):
+        if not record.is_restricted(connection, account.subject):
             connection.execute(restriction.insert().values(row))
 
     service.writer.call(insert)
@@ -209,9 +206,9 @@ def _withdraw(service: Service, request: Request, _given: Given) -> Shown:
     return Shown(1)
 
 
-def _stop_disclosures(_service: Service, _request: Request, _given: Given) -> Shown:
-    # Nothing goes to anybody yet: there is no partner and no advertising to object to.
-    return Shown(0)
+def _stop_disclosures(service: Service, request: Request, _given: Given) -> Shown:
+    # Partners are all that there is to object to: there is no advertising.
+    return Shown(partners.withdraw_all(service, _account(service, request).subject))
 
 
 Do = Callable[["Service", Request, Given], Shown]
@@ -275,6 +272,11 @@ def _content(service: Service, found: Request, nonce: bytes, address: str | None
         ],
         "about": "" if address is None else receipts.about(nonce, address),
     }
+    told = notices.list_notices(service, request=found.id)
+    if told:
+        content["recipients"] = {
+            state: sum(each.state == state for each in told) for state in ("answered", "impossible")
+        }
     if any(step.action.startswith("erase") for step in found.steps):
         content |= _of_erasure(service, found.id)
     return content

@@ -14,7 +14,7 @@ from cloud_agent.accounts.operators import Role
 from cloud_agent.errors import NotFoundError, RefusedError, UsageError
 from cloud_agent.operations import OPERATIONS
 from cloud_agent.privacy import access_log, breaches, erasure
-from cloud_agent.storage.oversight_schema import access, breach
+from cloud_agent.storage.oversight_schema import access, access_of_erased, breach
 from cloud_agent.tests.household import NOW_S, PASSWORD
 from cloud_agent.tests.mail.postbox import in_folder
 from cloud_agent.tests.privacy.home import Home
@@ -31,6 +31,7 @@ READS: dict[str, dict[str, Any]] = {
     "readings.list": {},
     "readings.tray": {},
     "readings.history": {},
+    "partner.disclosures": {},
 }
 # What else the server does. A new operation has to be put into one of the two.
 READS_NOTHING = {
@@ -59,6 +60,14 @@ READS_NOTHING = {
     "operator.add",
     "operator.list",
     "operator.remove",
+    "partner.add",
+    "partner.answer",
+    "partner.consent",
+    "partner.hand-over",  # what the partner was given itself
+    "partner.list",
+    "partner.notices",
+    "partner.of-request",
+    "partner.withdraw",
     "readings.add",
     "readings.correct",
     "readings.decline",
@@ -96,7 +105,7 @@ def ask(home: Home, operation: str, **arguments: Any) -> dict[str, Any]:
 
 def test_every_operation_is_known_to_read_or_not() -> None:
     known = set(READS) | READS_NOTHING
-    assert {name for name in OPERATIONS if not name.startswith("partner.")} == known
+    assert set(OPERATIONS) == known
 
 
 @pytest.mark.parametrize("name", READS)
@@ -145,6 +154,19 @@ def test_the_log_ends_after_a_year_and_with_the_person(home: Home) -> None:
     assert access_log.of_person(home.service, home.bob.subject) == []
 
 
+def test_a_person_is_found_by_a_device_and_their_address_is_not_shown(home: Home) -> None:
+    found = ask(home, "request.find", device=home.scale.id, reason="a scale was handed in")
+    assert (found["account"], found["address"]) == (home.ann.id.hex(), "a…@e….org")
+    assert "canary" not in str(found)
+    [seen] = access_log.of_person(home.service, home.ann.subject)
+    assert (seen.what, seen.reason) == ("search", "a scale was handed in")
+    for nobody in (home.household.add_scale().id, "no device"):
+        with pytest.raises(NotFoundError):
+            ask(home, "request.find", device=nobody, reason="a scale was handed in")
+    with pytest.raises(UsageError):
+        ask(home, "request.find", device=home.scale.id)
+
+
 @pytest.mark.parametrize("reason", [None, ""])
 def test_the_database_wants_a_reason_of_an_operator(home: Home, reason: str | None) -> None:
     row: dict[str, object] = {"at_s": 1, "actor_kind": "operator", "actor": "x", "what": "y"}
@@ -191,6 +213,20 @@ class TestOperators:
             ask(home, "operator.add", **new, **clerk)
         assert [each.name for each in operators.colleagues(home.service)] == ["ines"]
 
+    def test_somebody_can_always_appoint(self, home: Home) -> None:
+        first = {"name": "omar", "new_password": OPERATOR_PASSWORD}
+        with pytest.raises(RefusedError, match="first"):
+            ask(home, "operator.add", role="clerk", **first)
+        ask(home, "operator.add", role="privacy", **first)
+        omar = {"operator": "omar", "operator_password": OPERATOR_PASSWORD}
+        new = {"name": "ines", "role": "clerk", "new_password": OPERATOR_PASSWORD}
+        ask(home, "operator.add", **new, **omar)
+        with pytest.raises(RefusedError, match="stay"):
+            ask(home, "operator.remove", name="omar", **omar)
+        ask(home, "operator.remove", name="ines", **omar)
+        ask(home, "operator.remove", name="omar", **omar)
+        assert ask(home, "request.list") == {"requests": []}
+
     def test_their_name_is_in_the_log(self, home: Home) -> None:
         clerk = self.add(home, "ines", Role.CLERK)
         ask(home, "request.find", email=ANN["email"], reason="a letter", **clerk)
@@ -236,6 +272,28 @@ class TestBreaches:
         [letter] = in_folder(home.service.folder.mail)
         assert (letter["To"], letter["Subject"]) == (ANN["email"], "About your data")
         assert ask(home, "breach.affected", from_s=0, until_s=NOW_S)["accounts"] == []
+
+    def test_who_was_erased_since_is_counted_and_not_known(self, home: Home) -> None:
+        for _ in range(2):
+            ask(home, "request.find", email=ANN["email"], reason="curiosity")
+            home.household.clock.now_s += 24 * HOUR_S
+        between = {"from_s": NOW_S, "until_s": home.household.clock.now_s}
+        before = ask(home, "breach.affected", **between)
+        assert (before["accounts"], before["erased_since"]) == ([home.ann.id.hex()], 0)
+        erasure.erase(home.service, home.ann)
+        after = ask(home, "breach.affected", **between, actor="local")
+        assert (after["accounts"], after["erased_since"]) == ([], 1)
+        assert ask(home, "breach.affected", **between, actor="ines")["erased_since"] == 0
+        later = {"from_s": between["until_s"] + 24 * HOUR_S, "until_s": 2 * NOW_S}
+        assert ask(home, "breach.affected", **later)["erased_since"] == 0
+        with home.service.database.reading() as connection:
+            rows = connection.execute(sa.select(access_of_erased)).all()
+        assert len(rows) == 2
+        assert not {home.ann.subject, home.ann.id} & {each.number for each in rows}
+        assert all(each.day_s % (24 * HOUR_S) == 0 for each in rows)
+        home.household.clock.now_s += 367 * 24 * HOUR_S
+        housekeeping.keep_house(home.service)
+        assert ask(home, "breach.affected", **between)["erased_since"] == 0
 
     def test_the_clock_runs_72_hours(self, home: Home) -> None:
         ask(home, "breach.open", what="a lost disk", noticed_s=NOW_S - HOUR_S)

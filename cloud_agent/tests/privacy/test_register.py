@@ -50,6 +50,12 @@ def test_health_data_are_named_with_their_ground() -> None:
     assert any("explicit consent" in basis for basis in readings.bases)
 
 
+def test_giving_data_to_partners_rests_on_explicit_consent() -> None:
+    [sharing] = [each for each in register.activities() if "partners" in each.purpose]
+    assert sharing.is_sensitive
+    assert any("explicit consent" in basis for basis in sharing.bases)
+
+
 def test_every_purpose_has_a_ground_and_an_end_for_every_category() -> None:
     for activity in register.activities():
         assert activity.bases

@@ -245,7 +245,7 @@ class TestByPost:
         answer = ask(household, "request.verify", request=entered["request"])
         assert (answer["state"], answer["verified_by"]) == ("fulfilled", "registered-letter")
         with household.service.database.reading() as connection:
-            assert work.is_restricted(connection, ann.subject)
+            assert record.is_restricted(connection, ann.subject)
 
     def test_what_is_unclear_is_read_and_assigned_while_the_time_runs(
         self, household: Household, ann: Account

@@ -60,6 +60,12 @@ def test_health_data_rest_on_explicit_consent() -> None:
             assert line.about.basis is Basis.HEALTH_CONSENT, line
 
 
+def test_what_leads_to_a_person_is_not_called_technical() -> None:
+    for line in register():
+        if line.about.category is Category.TECHNICAL:
+            assert line.about.link is Link.NONE, line
+
+
 def test_the_register_has_every_column_of_both_stores() -> None:
     lines = list(register())
     assert len(lines) == sum(len(table.columns) for table in TABLES)
