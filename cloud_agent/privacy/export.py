@@ -23,7 +23,7 @@ from cloud_agent.files import remove_durably, write_private
 from cloud_agent.privacy import catalogue, disclosures
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.vault import Purpose
-from cloud_agent.readings import changes, listing, zones
+from cloud_agent.readings import changes, fhir, listing, zones
 from cloud_agent.readings import operations as readings_operations
 from cloud_agent.storage import schema
 from cloud_agent.storage.annotations import Link
@@ -40,6 +40,7 @@ _README: Final = """\
 This is everything that Tare keeps about you.
 
 readings.csv, readings.json   your readings, with units and the time in your zone and in UTC
+readings.fhir.json            the same as a FHIR R4 bundle, which other services read
 account.json                  your account, what you agreed to and when
 frames/                       the messages as your device signed them
 partners.json                 who was given what of you, when, and by which consent of yours
@@ -127,6 +128,7 @@ def _members(service: Service, account: Account) -> dict[str, bytes]:
         "README.txt": _README.encode(),
         "readings.json": _json(described),
         "readings.csv": listing.as_csv(readings).encode(),
+        "readings.fhir.json": _json(fhir.bundle(readings)),
         "account.json": _json(describe_account(service, account)),
         "devices.json": _json(describe_devices(service, account)),
         "partners.json": _json(disclosures.describe(service, account.subject)),
