@@ -186,3 +186,66 @@ def check_bob(household: Household) -> None:
     bob = accounts.authenticate(service, "bob@example.org", PASSWORD)
     found = listing.list_readings(service.database, service.vault, bob.subject)
     assert [reading.content.values for reading in found] == [(81_000,), (81_001,)]
+
+
+STRACE = shutil.which("strace")
+_WHOLE = """
+import sys
+from pathlib import Path
+from cloud_agent.accounts import accounts
+from cloud_agent.privacy import erasure
+from cloud_agent.service import Service
+from cloud_agent.tests.household import NOW_S, PASSWORD
+
+service = Service.open(Path(sys.argv[1]), now=lambda: NOW_S)
+account = accounts.authenticate(service, "ann.canary@example.org", PASSWORD)
+erasure.erase(service, account)
+service.close()
+"""
+# The most syncs of one file in one erasure; a test below sees to it that this is enough.
+_MOST_SYNCS = 40
+
+
+@pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+@pytest.mark.parametrize("name", ["tare.db", "tare.db-wal", "keys.db", "keys.db-journal", "ledger"])
+def test_a_cut_at_any_sync_of_a_file_converges(
+    furnished: tuple[Path, dict[str, bytes]], tmp_path: Path, name: str
+) -> None:
+    """Killed at its first, second, third ... sync, SQLite's own among them, until none is left."""
+    source, patterns = furnished
+    cuts = 0
+    for count in range(1, _MOST_SYNCS):
+        root = tmp_path / f"data{count}"
+        shutil.copytree(source, root)
+        killed = _killed_at_sync(root, name, count)
+        household = Household(root)
+        try:
+            if b'"kind":"begun"' in (root / "ledger").read_bytes():
+                check_gone(household, patterns)
+            else:
+                check_untouched(household)
+            check_bob(household)
+        finally:
+            household.close()
+        shutil.rmtree(root)
+        if not killed:
+            break
+        cuts += 1
+    assert 0 < cuts < _MOST_SYNCS - 1, "none, or more than were tried"
+
+
+def _killed_at_sync(root: Path, name: str, count: int) -> bool:
+    """Whether there was such a sync, at which the child was killed."""
+    injected = f"inject=fsync,fdatasync:signal=SIGKILL:when={count}"
+    trace = [str(STRACE), "-f", "-q", "-o", "/dev/null", "-P", str(root / name)]
+    command = [*trace, "-e", "trace=fsync,fdatasync", "-e", injected]
+    child = subprocess.run(
+        [*command, sys.executable, "-c", _WHOLE, str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "error"},
+    )
+    # strace dies of what its child died of.
+    assert child.returncode in {0, -signal.SIGKILL}, child.stderr
+    return child.returncode != 0
