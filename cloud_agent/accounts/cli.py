@@ -326,7 +326,7 @@ def _show_receipt(report: dict[str, Any], *, as_json: bool) -> None:
         _print_json(report)
     else:
         _print_receipt(report)
-    if report["state"] in {"failed", "running"}:
+    if report["state"] == "failed" or report["unreadable_s"] is None:
         raise TareError("the erasure is not complete: see the receipt, then run `erasure` again")
 
 
@@ -354,6 +354,8 @@ def _print_receipt(report: dict[str, Any]) -> None:
     if report["missing_before"]:
         table.add_row("not found before", ", ".join(report["missing_before"]))
     table.add_row("found after", _places(report["found_after"]))
+    if report["state"] == "running" and report["unreadable_s"] is not None:
+        table.add_row("to come", "the bytes leave the files in the night; then it is proven")
     for name in report["scanned_last"]:
         table.add_row("scanned too", name)
     for device, state in report["devices"].items():

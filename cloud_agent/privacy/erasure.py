@@ -7,7 +7,8 @@ Order, each step durable before the next and harmless to repeat after a cut:
 3. the keys, which makes every copy unreadable, backups included;
 4. exports and copies of letters on disk; then, in one transaction, rows, the end of claims,
    orders to the devices;
-5. compaction, and the scan of every file: nothing may be found;
+5. compaction, and the scan of every file: nothing may be found. A large database is compacted
+   in the night, because nothing can be stored meanwhile: until then it is only unreadable;
 6. when every device has confirmed: the scan of given files (a flash image), and last the key
    of the request.
 Everything here blocks: call it from a thread.
@@ -23,11 +24,9 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from cloud_agent.devices import household, people
-from cloud_agent.devices import outbox as orders
 from cloud_agent.errors import NotFoundError, TareError
 from cloud_agent.files import remove_durably
-from cloud_agent.privacy import access_log, catalogue, notices, plan, proof, readings_erasure
+from cloud_agent.privacy import catalogue, notices, person_erasure, plan, proof, readings_erasure
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.ledger import (
     Begun,
@@ -38,11 +37,9 @@ from cloud_agent.privacy.ledger import (
     Tombstone,
     owner_hash,
 )
-from cloud_agent.privacy.plan import Ending, Plan
+from cloud_agent.privacy.plan import Plan
 from cloud_agent.privacy.proof import Report
-from cloud_agent.readings import store
 from cloud_agent.storage import schema
-from protocol import command
 
 if TYPE_CHECKING:
     from cloud_agent.accounts.accounts import Account
@@ -51,6 +48,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _REQUEST_SIZE: Final = 16
+#: Bytes of a database that is rewritten in less time than a device would notice.
+COMPACTED_AT_ONCE: Final = 32 * 1024 * 1024
 # A device that stays away does not keep the scan set alive for ever.
 _DEVICE_PATIENCE_S: Final = 30 * 86_400
 
@@ -102,12 +101,20 @@ def resume(service: Service) -> None:
     _drop_abandoned(service)
     for request in service.ledger.unfinished():
         try:
-            _carry_out(service, bytes.fromhex(request))
+            _carry_out(service, bytes.fromhex(request), may_wait=False)
         except (TareError, OSError) as error:
             # The keys are gone or go below; the rest is tried again.
             _log.warning("erasure %s is not complete: %s", request, error)
     _sweep_restored(service)
     _give_up_waiting(service)
+
+
+def prove_compacted(service: Service) -> None:
+    """In the night, after the compaction: proves what had to wait for it."""
+    with service.export_lock:
+        for request in map(bytes.fromhex, service.ledger.unfinished()):
+            _prove(service, request, plan.load(service, request))
+            _announce(service, request)
 
 
 def carry_on(service: Service) -> None:
@@ -178,68 +185,45 @@ def _ledger_entries(request: bytes, collected: Plan, now_s: int) -> list[Entry]:
     return entries
 
 
-def _carry_out(service: Service, request: bytes) -> None:
-    """Steps 3 to 5. Raises `TareError`; all of it may be repeated."""
+def _carry_out(service: Service, request: bytes, *, may_wait: bool = True) -> None:
+    """Steps 3 to 5; with `may_wait` a large database is left to the night. Raises `TareError`;
+    all of it may be repeated.
+    """
     todo = plan.load(service, request)
     if todo.readings is None:
         service.vault.destroy(todo.person.owners)
     with service.mail_lock:  # a letter that is being written would come back
         for name in todo.files:
             remove_durably(service.folder.root / name)
-    rows = service.writer.call(lambda c: _erase_rows(service, c, request, todo))
+    service.writer.call(lambda c: _erase_rows(service, c, request, todo))
+    if may_wait and service.database.size > COMPACTED_AT_ONCE:
+        return
     service.database.compact()
+    _prove(service, request, todo)
+
+
+def _prove(service: Service, request: bytes, todo: Plan) -> None:
     after = proof.look_after(service.folder, service.database, todo)
-    service.writer.call(lambda c: proof.note_after(c, request, after, rows, service.now()))
+    service.writer.call(lambda c: proof.note_after(c, request, after, service.now()))
     if after.clean:
         service.ledger.append([Finished(request.hex(), service.now())])
 
 
-def _erase_rows(
-    service: Service, connection: sa.Connection, request: bytes, todo: Plan
-) -> dict[str, int]:
-    now_s = service.now()
+def _erase_rows(service: Service, connection: sa.Connection, request: bytes, todo: Plan) -> None:
+    """Rows, claims and orders in one transaction, once: what it says then is in the same one."""
+    erasure = schema.erasure
+    query = sa.select(erasure.c.unreadable_s).where(erasure.c.id == request)
+    if connection.execute(query).scalar_one_or_none() is not None:
+        return
     if todo.readings is not None:
         rows = readings_erasure.erase_rows(service, connection, request, todo)
-        _note_unreadable(service, connection, request, now_s)
-        return rows
-    _place_orders(connection, request, todo.endings, now_s)
-    claim = schema.claim
-    for ending in todo.endings:
-        if ending.handles is None:
-            where = (claim.c.device == ending.device, claim.c.epoch == ending.epoch)
-            connection.execute(
-                claim.update().where(*where, claim.c.until_s.is_(None)).values(until_s=now_s)
-            )
-    access_log.keep_count(connection, todo.person.owners[0])
-    held = [each for each in todo.endings if _is_held(connection, each, todo.person)]
-    rows = catalogue.erase_rows(connection, schema.metadata, todo.person)
-    for ending in todo.endings:
-        if ending.live and ending.handles is not None:
-            _goes_on(service, connection, ending, held=ending in held)
-    _note_unreadable(service, connection, request, now_s)
-    return rows
-
-
-def _is_held(connection: sa.Connection, ending: Ending, person: Person) -> bool:
-    claim = schema.claim
-    where = (claim.c.device == ending.device, claim.c.epoch == ending.epoch)
-    query = sa.select(sa.exists().where(*where, claim.c.account.in_(person.accounts)))
-    return bool(connection.execute(query).scalar_one())
-
-
-def _goes_on(service: Service, connection: sa.Connection, ending: Ending, *, held: bool) -> None:
-    """Others share the device: one of them holds it from now on, and it is told who is left."""
-    device, epoch = ending.device, ending.epoch
-    if held:
-        tray = store.create_tray(connection, service.vault)
-        household.pass_on(service, connection, device, epoch, tray)
     else:
-        people.order_people(connection, device, epoch, service.now())
+        rows = person_erasure.erase_rows(service, connection, request, todo)
+    _note_unreadable(service, connection, request)
+    proof.note_rows(connection, request, rows)
 
 
-def _note_unreadable(
-    service: Service, connection: sa.Connection, request: bytes, now_s: int
-) -> None:
+def _note_unreadable(service: Service, connection: sa.Connection, request: bytes) -> None:
     head = service.ledger.head()
     connection.execute(schema.ledger_head.delete())
     connection.execute(
@@ -249,31 +233,8 @@ def _note_unreadable(
     connection.execute(
         erasure.update()
         .where(erasure.c.id == request, erasure.c.unreadable_s.is_(None))
-        .values(unreadable_s=now_s)
+        .values(unreadable_s=service.now())
     )
-
-
-def _place_orders(
-    connection: sa.Connection, request: bytes | None, endings: tuple[Ending, ...], now_s: int
-) -> None:
-    outbox = schema.command_outbox
-    query = sa.select(sa.exists().where(outbox.c.erasure == request))
-    if request is not None and connection.execute(query).scalar_one():
-        return  # placed before a cut, in one transaction with the end of the claims
-    for ending in endings:
-        if not ending.live:
-            orders.await_release(connection, ending.device, request)
-            continue
-        if ending.handles is None:
-            orders.cancel(connection, ending.device, orders.OF_A_CLAIM)
-        for order in _erase_orders(ending):
-            orders.place(connection, ending.device, order, now_s, erasure=request)
-
-
-def _erase_orders(ending: Ending) -> list[command.Erase]:
-    if ending.handles is None:
-        return [command.Erase(None)]
-    return [command.Erase(handle) for handle in ending.handles if handle]
 
 
 def _announce(service: Service, request: bytes) -> None:
@@ -350,7 +311,7 @@ def _sweep_restored(service: Service) -> None:
         for row in rows:
             # The restored claim may be the only one who still knows of the device.
             endings = plan.endings_of(connection, row.id, row.subject)
-            _place_orders(connection, None, endings, service.now())
+            person_erasure.place_orders(connection, None, endings, service.now())
         for subject in back:
             # Whom the backup still knew as a recipient: told twice is better than never.
             request, now_s = secrets.token_bytes(_REQUEST_SIZE), service.now()

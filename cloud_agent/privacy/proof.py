@@ -134,9 +134,14 @@ def note_before(connection: sa.Connection, request: bytes, before: Before) -> No
     )
 
 
-def note_after(
-    connection: sa.Connection, request: bytes, after: After, rows: dict[str, int], now_s: int
-) -> None:
+def note_rows(connection: sa.Connection, request: bytes, rows: dict[str, int]) -> None:
+    """Keeps how many rows of each table were erased, in the transaction that did it."""
+    query = sa.select(sa.exists().where(schema.erasure.c.id == request))
+    if connection.execute(query).scalar_one():  # not after a restore of before it began
+        _note(connection, request, {}, rows_erased={k: v for k, v in rows.items() if v})
+
+
+def note_after(connection: sa.Connection, request: bytes, after: After, now_s: int) -> None:
     """Keeps the counts of the scan after, and says how the erasure goes on."""
     outbox = schema.command_outbox
     waiting = connection.execute(
@@ -146,8 +151,7 @@ def note_after(
     if after.clean:
         state = "awaiting-devices" if waiting else "proven"
     columns = {"state": state, "compacted_s": now_s if after.clean else None}
-    erased = {table: count for table, count in rows.items() if count}
-    _note(connection, request, columns, **_counts(after), rows_erased=erased)
+    _note(connection, request, columns, **_counts(after))
 
 
 def note_last(connection: sa.Connection, request: bytes, last: After, now_s: int) -> None:

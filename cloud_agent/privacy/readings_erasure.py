@@ -33,10 +33,8 @@ _log = logging.getLogger(__name__)
 def erase_rows(
     service: Service, connection: sa.Connection, request: bytes, todo: Plan
 ) -> dict[str, int]:
-    """The step of the writer; done already when the erasure says so. The rows of each table."""
-    erasure = schema.erasure
-    query = sa.select(erasure.c.unreadable_s).where(erasure.c.id == request)
-    if todo.readings is None or connection.execute(query).scalar_one() is not None:
+    """The step of the writer; returns how many rows of each table."""
+    if todo.readings is None:
         return {}
     [subject] = todo.person.owners
     service.vault.replace(subject, Purpose.HEALTH, todo.readings.key_id)

@@ -46,6 +46,7 @@ def compact_at_night(service: Service) -> bool:
         return False
     service.database.compact()
     service.compacted_on = today
+    erasure.prove_compacted(service)
     return True
 
 

@@ -52,6 +52,11 @@ class Database:
         except sa.exc.OperationalError as error:
             raise StorageError(f"the database cannot be read: {error.orig}") from error
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file, without the log beside it."""
+        return self.path.stat().st_size
+
     def compact(self) -> None:
         """Rewrites the file without its free space and empties the write-ahead log.
 

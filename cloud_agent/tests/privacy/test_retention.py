@@ -5,13 +5,16 @@ from __future__ import annotations
 import zipfile
 from datetime import UTC, datetime
 
+import pytest
+
 from cloud_agent import housekeeping
 from cloud_agent.accounts import accounts
-from cloud_agent.privacy import export, retention
+from cloud_agent.privacy import erasure, export, retention
 from cloud_agent.readings import changes, listing
 from cloud_agent.readings.trays import KEPT_S
+from cloud_agent.tests.household import Household
 from cloud_agent.tests.privacy import witness
-from cloud_agent.tests.privacy.home import Home
+from cloud_agent.tests.privacy.home import Home, assert_gone
 
 
 def test_readings_without_consent_go_after_a_month(home: Home) -> None:
@@ -75,3 +78,36 @@ def test_a_year_of_housekeeping_ends_everything_that_has_an_end(home: Home) -> N
     folder = home.service.folder
     assert [*folder.exports.iterdir(), *folder.mail.iterdir(), *folder.staging.iterdir()] == []
     assert len(home.values(home.ann)) == 12, "what has no end but the person's will is there"
+
+
+def test_a_large_database_is_unreadable_at_once_and_proven_in_the_night(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is stored while a file is rewritten, so a large one has to wait."""
+    monkeypatch.setattr(erasure, "COMPACTED_AT_ONCE", 0)
+    report = home.erase()
+    assert (report.state, report.compacted_s) == ("running", None)
+    assert report.unreadable_s == home.household.clock()
+    assert home.service.vault.store.keys_of(home.ann.subject) == []
+    assert witness.found(home.root, home.patterns), "bytes are left, which nobody can read"
+    orders = len(home.household.obtain_orders(home.scale))
+    for _ in range(3):
+        again = erasure.status(home.service, bytes.fromhex(report.request))
+        assert again.state == "running"
+    assert len(home.household.obtain_orders(home.scale)) == orders, "nothing is ordered twice"
+    home.household.deliver(home.bobs, home.household.weigh(home.bobs, [81_999]))
+    home.household.clock.now_s = int(datetime(2026, 12, 2, 2, 30, tzinfo=UTC).timestamp())
+    housekeeping.keep_house(home.service)
+    assert_gone(home.root, home.patterns)
+    found = erasure.status(home.service, bytes.fromhex(report.request))
+    assert (found.state, found.rows_erased["reading"]) == ("awaiting-devices", 13)
+    assert (81_999,) in home.values(home.bob)
+
+
+def test_a_start_does_not_wait_for_the_night(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "COMPACTED_AT_ONCE", 0)
+    home.erase()
+    home.service.close()
+    reopened = Household(home.root, home.household.clock)
+    assert_gone(home.root, home.patterns)
+    reopened.close()
