@@ -1,4 +1,4 @@
-"""`python -m tools.bench [frames] [verify] [signature]`: the benchmarks, all of them by default."""
+"""`python -m tools.bench [erasure] [frames] [verify] [signature]`: all of them by default."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from tools.bench import frames, signature, verify
+from tools.bench import erasure, frames, signature, verify
 
 BENCHMARKS: dict[str, Callable[[], int]] = {
+    "erasure": erasure.main,
     "frames": frames.main,
     "verify": verify.main,
     "signature": signature.main,
