@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -12,14 +10,13 @@ from cloud_agent.accounts.asking import account_of
 from cloud_agent.accounts.operators import Role, operator_of
 from cloud_agent.arguments import Arguments, optional_text, text
 from cloud_agent.errors import RefusedError, UsageError
+from cloud_agent.operation import in_thread
 from cloud_agent.privacy import access_log, breaches
 from cloud_agent.readings.zones import iso_text
 
 if TYPE_CHECKING:
     from cloud_agent.control import Operation
     from cloud_agent.service import Service
-
-Work = Callable[["Service", Arguments], Arguments]
 
 
 def accesses(service: Service, arguments: Arguments) -> Arguments:
@@ -123,22 +120,14 @@ def _number(arguments: Arguments) -> int:
     return number
 
 
-def _operation(do: Work) -> Operation:
-    async def run(service: Service, arguments: Arguments) -> Arguments:
-        return await asyncio.to_thread(do, service, arguments)
-
-    run.__doc__ = do.__doc__
-    return run
-
-
 OPERATIONS: Final[dict[str, Operation]] = {
-    "account.accesses": _operation(accesses),
-    "operator.add": _operation(operator_add),
-    "operator.remove": _operation(operator_remove),
-    "operator.list": _operation(operator_list),
-    "breach.open": _operation(breach_open),
-    "breach.affected": _operation(breach_affected),
-    "breach.told": _operation(breach_told),
-    "breach.close": _operation(breach_close),
-    "breach.list": _operation(breach_list),
+    "account.accesses": in_thread(accesses),
+    "operator.add": in_thread(operator_add),
+    "operator.remove": in_thread(operator_remove),
+    "operator.list": in_thread(operator_list),
+    "breach.open": in_thread(breach_open),
+    "breach.affected": in_thread(breach_affected),
+    "breach.told": in_thread(breach_told),
+    "breach.close": in_thread(breach_close),
+    "breach.list": in_thread(breach_list),
 }

@@ -4,9 +4,7 @@ partners and notices. JSON in, JSON out; no operation sends data.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cloud_agent.accounts import agreements
@@ -14,6 +12,7 @@ from cloud_agent.accounts.asking import account_of
 from cloud_agent.accounts.operators import Role, operator_of
 from cloud_agent.arguments import Arguments, octets, optional_text, text
 from cloud_agent.errors import NotFoundError, UsageError
+from cloud_agent.operation import in_thread
 from cloud_agent.privacy import disclosures, notices, partners
 from cloud_agent.privacy.notices import Notice
 from cloud_agent.privacy.partners import Category
@@ -22,9 +21,6 @@ from cloud_agent.privacy.requests import record, work
 if TYPE_CHECKING:
     from cloud_agent.control import Operation
     from cloud_agent.service import Service
-
-Work = Callable[["Service", Arguments], Arguments]
-
 
 # For anybody
 
@@ -135,22 +131,14 @@ def _category(arguments: Arguments) -> Category:
     return Category(value)
 
 
-def _operation(do: Work) -> Operation:
-    async def run(service: Service, arguments: Arguments) -> Arguments:
-        return await asyncio.to_thread(do, service, arguments)
-
-    run.__doc__ = do.__doc__
-    return run
-
-
 OPERATIONS: Final[dict[str, Operation]] = {
-    "partner.list": _operation(list_),
-    "partner.of-request": _operation(of_request),
-    "partner.consent": _operation(consent),
-    "partner.withdraw": _operation(withdraw),
-    "partner.disclosures": _operation(disclosed),
-    "partner.add": _operation(add),
-    "partner.notices": _operation(open_notices),
-    "partner.hand-over": _operation(hand_over),
-    "partner.answer": _operation(answer),
+    "partner.list": in_thread(list_),
+    "partner.of-request": in_thread(of_request),
+    "partner.consent": in_thread(consent),
+    "partner.withdraw": in_thread(withdraw),
+    "partner.disclosures": in_thread(disclosed),
+    "partner.add": in_thread(add),
+    "partner.notices": in_thread(open_notices),
+    "partner.hand-over": in_thread(hand_over),
+    "partner.answer": in_thread(answer),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cloud_agent.accounts.asking import account_of
 from cloud_agent.arguments import Arguments, octets, optional_text, text
 from cloud_agent.errors import UsageError
+from cloud_agent.operation import in_thread
 from cloud_agent.readings import changes, listing, passing, zones
 from cloud_agent.readings.values import Content
 from protocol import reading as wire
@@ -114,14 +114,13 @@ def as_json(revision: changes.Revision) -> Arguments:
 
 
 def _operation(do: Do, *, reads: str | None = None) -> Operation:
-    async def run(service: Service, arguments: Arguments) -> Arguments:
-        def as_person() -> Arguments:
-            return do(service, account_of(service, arguments, reads=reads), arguments)
+    """For the person who asks; what of theirs is read is written down."""
 
-        return await asyncio.to_thread(as_person)
+    def as_person(service: Service, arguments: Arguments) -> Arguments:
+        return do(service, account_of(service, arguments, reads=reads), arguments)
 
-    run.__doc__ = do.__doc__
-    return run
+    as_person.__doc__ = do.__doc__
+    return in_thread(as_person)
 
 
 OPERATIONS: Final[dict[str, Operation]] = {

@@ -4,9 +4,7 @@ and of the clerk who answers letters. JSON in, JSON out.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +14,7 @@ from cloud_agent.accounts.operators import Role, operator_of
 from cloud_agent.accounts.tokens import Kind as TokenKind
 from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.errors import NotFoundError, RefusedError, TareError, UsageError
+from cloud_agent.operation import Work, in_thread
 from cloud_agent.privacy import access_log, proof
 from cloud_agent.privacy.requests import acts, letters, post, record, search, work
 from cloud_agent.privacy.requests.acts import NewRequest
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 # What a person cannot open by themselves in this way: they change it directly.
 _NOT_BY_SELF: Final = {Kind.RECTIFICATION, Kind.UNCLEAR}
 _CANNOT_BE_UNDONE: Final = {Kind.ERASURE, Kind.ERASURE_READINGS, Kind.CONSENT_WITHDRAWAL}
-
-Work = Callable[["Service", Arguments], Arguments]
-
 
 # Of the person
 
@@ -279,14 +275,6 @@ def described(found: Request) -> Arguments:
     }
 
 
-def _operation(do: Work) -> Operation:
-    async def run(service: Service, arguments: Arguments) -> Arguments:
-        return await asyncio.to_thread(do, service, arguments)
-
-    run.__doc__ = do.__doc__
-    return run
-
-
 def _of_clerk(do: Work) -> Operation:
     """The same, for operators who answer letters."""
 
@@ -295,18 +283,18 @@ def _of_clerk(do: Work) -> Operation:
         return do(service, arguments | {"operator": name})
 
     as_clerk.__doc__ = do.__doc__
-    return _operation(as_clerk)
+    return in_thread(as_clerk)
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
-    "account.erase": _operation(erase),
-    "account.lift-restriction": _operation(lift),
-    "request.open": _operation(open_),
-    "request.mine": _operation(mine),
-    "request.revoke": _operation(revoke),
-    "request.show": _operation(show),
-    "request.confirm": _operation(confirm),
-    "request.receipt": _operation(receipt),
+    "account.erase": in_thread(erase),
+    "account.lift-restriction": in_thread(lift),
+    "request.open": in_thread(open_),
+    "request.mine": in_thread(mine),
+    "request.revoke": in_thread(revoke),
+    "request.show": in_thread(show),
+    "request.confirm": in_thread(confirm),
+    "request.receipt": in_thread(receipt),
     "request.list": _of_clerk(every),
     "request.enter": _of_clerk(enter),
     "request.read": _of_clerk(read),
@@ -318,7 +306,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "request.extend": _of_clerk(extend),
     "request.find": _of_clerk(find),
     "request.refuse": _of_clerk(refuse),
-    "receipts.head": _operation(head),
+    "receipts.head": in_thread(head),
 }
 
 
