@@ -347,7 +347,7 @@ def _list(data: Path | None, name: str, arguments: dict[str, Any], *, as_json: b
 
 def _print_requests(found: list[dict[str, Any]]) -> None:
     names = ("request", "what", "by", "received", "answer by", "state")
-    table = terminal.table(*names, whole=("request",))
+    table = terminal.table(*names, whole=("request", "received", "answer by"))
     for row in found:
         day = row["received_utc"].partition("T")[0]
         table.add_row(

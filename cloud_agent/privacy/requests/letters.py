@@ -128,7 +128,7 @@ Request {request}
 """
 
 
-def done(kind: Kind, state: State, request: str, link: str | None) -> tuple[str, str]:
+def done(kind: Kind, state: State, request: str) -> tuple[str, str]:
     """Title and text: it was done, with the receipt."""
     text = [f"It was done: {NAMES[kind]}."]
     if state is State.FULFILLED_WITH_EXCEPTIONS:
@@ -136,8 +136,9 @@ def done(kind: Kind, state: State, request: str, link: str | None) -> tuple[str,
             "Some of it could not be reached or has to be kept: the receipt says what, why, and "
             "until when."
         )
-    if link is not None:
-        text.append(f"Your data are ready for one day. Sign in to take them:\n\n    {link}")
+    if kind in {Kind.ACCESS, Kind.PORTABILITY}:
+        # Never in a letter: whoever reads the mailbox would have them.
+        text.append("To take your data along, export them with your password: tare account export")
     text.append(
         "The attached receipt is signed. Keep it: the program verify_receipt.py checks it without "
         "us."

@@ -67,8 +67,7 @@ def tell_done(service: Service, request: Request, address: str | None, receipt: 
     gone = request.kind is Kind.ERASURE
     if gone and service.transport.keeps_copies:
         return
-    link = service.link("data", "") if request.kind in {Kind.ACCESS, Kind.PORTABILITY} else None
-    text = letters.done(request.kind, request.state, request.id.hex(), link)
+    text = letters.done(request.kind, request.state, request.id.hex())
     _send(service, request, address, text, receipt)
 
 
