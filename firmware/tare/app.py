@@ -147,7 +147,7 @@ class App:
     def _renew(self, order: "Trust") -> tuple[int, bytes]:
         if self.identity is None:  # a command of an identity that is no more
             return frame.OUTCOME_FAILED, b""
-        return trust.renew(self.identity, order, self._board.random)
+        return trust.renew(self.identity, order, self._board.random, self._board.presents)
 
     def _finish_command(self) -> None:
         """It must not stop the start: what cannot be finished now is tried at each welcome."""

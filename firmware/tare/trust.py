@@ -16,18 +16,25 @@ if TYPE_CHECKING:
     from tare.identity import Identity
 
     Random = Callable[[int], bytes]
+    Presents = Callable[[bytes, bytes], bool]
 
 _REFUSED = (frame.OUTCOME_ARGUMENTS_REFUSED, b"")
 _DONE = (frame.OUTCOME_DONE, b"")
 
 
-def renew(identity: "Identity", order: trust.Trust, random: "Random") -> tuple[int, bytes]:
-    """Carry out an order; returns the outcome, and what the receipt gives back."""
+def renew(
+    identity: "Identity", order: trust.Trust, random: "Random", presents: "Presents | None" = None
+) -> tuple[int, bytes]:
+    """Carry out an order; returns the outcome, and what the receipt gives back.
+
+    `presents(certificate, key)` tells whether TLS can load the two: one that it cannot would
+    count at once, and no connection would come about any more.
+    """
     try:
         if order.part == trust.MAC_KEY:
             return _mac_key(identity, order.values[0], order.values[1], random)
         if order.part == trust.CERTIFICATE:
-            return _certificate(identity, order.values[0])
+            return _certificate(identity, order.values[0], presents)
         if order.part == trust.COMMAND_KEY:
             if identity.command_key != order.values[0]:
                 identity.command_key = order.values[0]
@@ -46,12 +53,16 @@ def renew(identity: "Identity", order: trust.Trust, random: "Random") -> tuple[i
     return _DONE
 
 
-def _certificate(identity: "Identity", certificate: bytes) -> tuple[int, bytes]:
+def _certificate(
+    identity: "Identity", certificate: bytes, presents: "Presents | None"
+) -> tuple[int, bytes]:
     try:
         public, name = der.certificate_key_and_name(certificate)
     except EnrolmentError:
         return _REFUSED
     if public != p256.public_key(identity.tls_private) or name != identity.device_id:
+        return _REFUSED
+    if presents is not None and not presents(certificate, identity.tls_key()):
         return _REFUSED
     if identity.certificate != certificate:
         identity.certificate = certificate

@@ -101,6 +101,25 @@ def test_a_certificate_counts_at_once_and_must_be_for_this_device():
     assert bench.restart().certificate == mine
 
 
+def test_a_certificate_that_tls_cannot_load_is_refused():
+    """It counts at once: with one that cannot be presented nothing would arrive any more."""
+    bench = _Bench()
+    mine = certificate_for(p256.public_key(_TLS), _NAME)
+    asked = []
+
+    def cannot(certificate, key):
+        asked.append((certificate, key))
+        return False
+
+    order = trust.certificate(mine)
+    refused = renewal.renew(bench.identity, order, _random, cannot)
+    assert refused == (frame.OUTCOME_ARGUMENTS_REFUSED, b"")
+    assert asked == [(mine, bench.identity.tls_key())]
+    assert bench.identity.certificate == b"old certificate"
+    accepted = renewal.renew(bench.identity, order, _random, lambda _certificate, _key: True)
+    assert accepted == (frame.OUTCOME_DONE, b"")
+
+
 def test_a_command_key_counts_at_once():
     bench = _Bench()
     key = p256.public_key(_OTHER)

@@ -135,6 +135,13 @@ class UnixBoard(Board):
     async def next_counts(self) -> int:
         return await self.sensor.next_counts()
 
+    def presents(self, certificate: bytes, key: bytes) -> bool:
+        try:
+            tls.SSLContext(tls.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key)
+        except (OSError, ValueError):
+            return False
+        return True
+
     async def open_stream(self, identity: "Identity") -> "Stream":
         context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # the stubs lack it
