@@ -34,7 +34,7 @@ from cloud_agent.privacy import erasure, export
 from cloud_agent.readings import changes, listing, passing
 from cloud_agent.tests.devices.test_household import handle_on
 from cloud_agent.tests.household import PASSWORD, Household, Scale
-from cloud_agent.tests.readings.test_changes import weight
+from cloud_agent.tests.readings.pair import weight
 
 PASSPHRASE = "a passphrase of some length"
 NAMES = ("ann", "bob", "carl", "dora")
