@@ -16,8 +16,11 @@ _DATA: Final = r"(donnees|informations|data|information)"
 _READINGS: Final = r"(mesures|pesees|releves|poids|readings|measurements|weigh-?ins|weights)"
 _ACCOUNT: Final = r"(compte|profil|account|profile)"
 _ERASE: Final = (
-    r"(supprim\w*|effac\w*|suppression|effacement|delet\w+|eras\w+|remov\w+|wip\w+|forget|oubli\w*)"
+    r"(supprim\w*|effac\w*|suppression|effacement|clotur\w+|ferme\w*"
+    r"|delet\w+|eras\w+|remov\w+|wip\w+|clos\w+)"
 )
+_MINE: Final = r"\b(my|mes|me|moi|personal|personnelles)\b"
+_TELL: Final = r"(cop(ie|y)|acces|access|communiqu\w+|connaitre|know|send me|envoy\w+)"
 _NEAR: Final = r"[^.!?\n]{0,80}?"
 
 _RULES: Final = {
@@ -30,7 +33,7 @@ _RULES: Final = {
         r"portabilit\w+|article 20\b|machine-readable|lisible par machine|format structure",
     ),
     Kind.ACCESS: (
-        rf"(cop(ie|y)|acces|access|communiqu\w+|connaitre|know|send me|envoy\w+){_NEAR}\b{_DATA}\b",
+        rf"^(?=.*{_MINE}).*?{_TELL}{_NEAR}\b{_DATA}\b",
         r"article 15\b|droit d'acces|right of access|subject access",
     ),
     Kind.RECTIFICATION: (
@@ -43,7 +46,7 @@ _RULES: Final = {
     ),
     Kind.RESTRICTION: (
         rf"(restrict\w*|limit\w*){_NEAR}(processing|traitement)|article 18\b",
-        rf"(stop using|ne (plus )?utilis\w+){_NEAR}({_DATA}|{_READINGS})",
+        rf"(stop using|ne (plus )?utilis\w+|n'utilis\w+ plus){_NEAR}({_DATA}|{_READINGS})",
     ),
     Kind.OBJECTION: (
         r"\b(i object|m'oppose|opposition au)\b|article 21\b",
@@ -51,20 +54,23 @@ _RULES: Final = {
     ),
 }
 
-# A sentence with one of these is not taken for a wish.
+# A sentence with one of these is not taken for a wish: a person reads the letter.
 _NO: Final = re.compile(
-    r"\b(do not|don't|dont|never|not to|without (deleting|erasing)|instead of"
-    r"|n'|ne (pas|jamais|veux pas|souhaite pas)|pas (supprimer|effacer)|plutot que"
-    r"|sans (supprimer|effacer)"
-    r"|how (do|can|long)|comment (puis|faire|peut)|already|deja|was deleted|has been)\b"
+    r"\b(do not|don't|dont|never|not to|not|without (deleting|erasing)|instead of|unless|if i"
+    r"|what if|n'|ne|pas|jamais|aucun|plutot que|si je|sans (supprimer|effacer)"
+    r"|how (do|can|long)|comment (puis|faire|peut)|already|deja|was|has been|by mistake"
+    r"|cancel\w*|restor\w*|undo|revok\w* my request|refus\w*|keep it|no way|annul\w*|retabli\w*"
+    r"|passwords?|mot de passe|unsubscribe|liste de diffusion|from my account|de mon compte la)\b"
 )
 # Yet these hold a "no" and are wishes.
-_STILL: Final = re.compile(r"ne plus|stop using|no longer")
+_STILL: Final = re.compile(r"\bne plus\b|n'utilis\w+ plus|stop using")
 
 
 def intents(title: str, text: str) -> tuple[Kind, ...]:
     """The wishes that a letter has, in no order; (UNCLEAR,) where a person must read it."""
     found: set[Kind] = set()
+    if _ANSWERED.match(title):
+        title = ""  # the words of the letter that this one answers, or passes on
     for sentence in _sentences(f"{title}.\n{text}"):
         kinds = {kind for kind, rule in _COMPILED if rule.search(sentence)}
         if kinds and _NO.search(sentence) and not _STILL.search(sentence):
@@ -80,6 +86,9 @@ def intents(title: str, text: str) -> tuple[Kind, ...]:
 _COMPILED: Final = tuple(
     (kind, re.compile(rule)) for kind, rules in _RULES.items() for rule in rules
 )
+
+
+_ANSWERED: Final = re.compile(r"\s*(re|aw|rep|fw|fwd|tr|wg)\s*:", re.IGNORECASE)
 
 
 def _sentences(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Final, cast
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from cloud_agent.errors import TareError, UsageError
+from cloud_agent.errors import UsageError
 from cloud_agent.mail.parsing import MAX_SIZE
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class LmtpServer:
             await self._handler.idle()
 
     def _protocol(self) -> LMTP:
-        return LMTP(
+        return _LongLines(
             self._handler,
             data_size_limit=MAX_SIZE,
             ident="Tare",
@@ -54,6 +54,12 @@ class LmtpServer:
             timeout=_COMMAND_S,
             loop=asyncio.get_running_loop(),
         )
+
+
+class _LongLines(LMTP):
+    """Takes lines that are longer than a mail server should hand on: people write paragraphs."""
+
+    line_length_limit = 64 * 1024
 
 
 class _Handler:
@@ -87,7 +93,7 @@ class _Handler:
         async with self._lock:
             try:
                 await asyncio.to_thread(self._receive, cast("bytes", envelope.content))
-            except (TareError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - its words could be a person's: none goes out
                 _log.warning("a letter could not be taken: %s", type(error).__name__)
                 return "451 4.3.0 try again later"
         return "250 2.0.0 taken"

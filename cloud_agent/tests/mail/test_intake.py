@@ -149,19 +149,34 @@ class TestLmtp:
 
         self.hand_over(lambda letter: intake.receive(household.service, letter), talk)
 
-    def test_one_that_cannot_be_kept_is_brought_again(self) -> None:
+    @pytest.mark.parametrize("error", [TareError("ann's disk"), KeyError("ann's disk")])
+    def test_one_that_cannot_be_kept_is_brought_again(
+        self, error: Exception, caplog: pytest.LogCaptureFixture
+    ) -> None:
         def fail(_letter: bytes) -> None:
-            raise TareError("the disk is full")
+            raise error
 
-        def talk(port: int) -> int:
+        def talk(port: int) -> tuple[int, bytes | str]:
             with (
                 smtplib.LMTP("127.0.0.1", port) as client,
                 pytest.raises(smtplib.SMTPDataError) as caught,
             ):
                 client.sendmail("ann@example.org", ["privacy@tare.example"], raw("fr_acces"))
-            return caught.value.smtp_code
+            return caught.value.smtp_code, caught.value.smtp_error
 
-        assert self.hand_over(fail, talk) == 451
+        assert self.hand_over(fail, talk) == (451, b"4.3.0 try again later")
+        assert "ann" not in caplog.text
+        assert type(error).__name__ in caplog.text
+
+    def test_a_paragraph_is_one_line(self) -> None:
+        taken: list[bytes] = []
+
+        def talk(port: int) -> dict[str, Any]:
+            with smtplib.LMTP("127.0.0.1", port) as client:
+                return client.sendmail("a@x.example", ["b@x.example"], b"x\r\n\r\n" + b"y " * 9_000)
+
+        assert self.hand_over(taken.append, talk) == {}
+        assert len(taken) == 1
 
     def test_a_second_recipient_has_to_wait(self) -> None:
         taken: list[bytes] = []
