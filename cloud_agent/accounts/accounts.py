@@ -150,6 +150,13 @@ def contact(service: Service, account: Account) -> Contact:
             raise CiphertextError("the contact data of an account cannot be read")
 
 
+def is_active(connection: sa.Connection, account: bytes) -> bool:
+    """Whether the account is there and not being erased."""
+    table = schema.account
+    query = sa.select(sa.exists().where(table.c.id == account, table.c.state == "active"))
+    return bool(connection.execute(query).scalar_one())
+
+
 def has_health_consent(connection: sa.Connection, subject: bytes) -> bool:
     """Whether the person agrees, now, that readings are stored (else: drop 4, SPEC 5.2)."""
     table = schema.consent

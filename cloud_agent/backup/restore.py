@@ -160,7 +160,14 @@ def _check_database(path: Path) -> None:
 def _skip_handles(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         known = connection.execute("SELECT name FROM sqlite_schema WHERE name = 'device_handles'")
-        if known.fetchone() is not None:
-            connection.execute(
-                "UPDATE device_handles SET last = min(last + ?, 65535)", (_HANDLES_AHEAD,)
-            )
+        if known.fetchone() is None:
+            return  # of a version that counted none
+        # A device whose handles nobody has counted yet, too.
+        connection.execute(
+            "INSERT OR IGNORE INTO device_handles (device, last) SELECT id, max("
+            "coalesce((SELECT max(handle) FROM person_handle WHERE device = id), 0), "
+            "coalesce((SELECT max(handle) FROM former_handle WHERE device = id), 0)) FROM device"
+        )
+        connection.execute(
+            "UPDATE device_handles SET last = min(last + ?, 65535)", (_HANDLES_AHEAD,)
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from cloud_agent.accounts import accounts
 from cloud_agent.devices import outbox, people
 from cloud_agent.devices.errors import ClaimError, UnknownDeviceError
 from cloud_agent.privacy.ledger import Tombstone
@@ -73,7 +74,7 @@ class Claims:
     def _claim(
         self, connection: sa.Connection, account: Account, code: bytes, now_s: int
     ) -> Claimed:
-        if not _is_active(connection, account):
+        if not accounts.is_active(connection, account.id):
             # An erasure has begun since the password was checked: it must not miss this claim.
             raise ClaimError("this account is being erased")
         device = _device_of(connection, code, now_s)
@@ -164,12 +165,6 @@ def end_refused(connection: sa.Connection, device: str, order: int, now_s: int) 
     table = schema.claim
     where = (table.c.device == device, table.c.epoch == epoch, table.c.until_s.is_(None))
     connection.execute(table.update().where(*where).values(until_s=now_s))
-
-
-def _is_active(connection: sa.Connection, account: Account) -> bool:
-    table = schema.account
-    query = sa.select(sa.exists().where(table.c.id == account.id, table.c.state == "active"))
-    return bool(connection.execute(query).scalar_one())
 
 
 def _device_of(connection: sa.Connection, code: bytes, now_s: int) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +20,9 @@ import sqlalchemy as sa
 from cloud_agent.accounts import accounts
 from cloud_agent.devices import claims, people
 from cloud_agent.devices.errors import ClaimError, UnknownDeviceError
+from cloud_agent.readings.store import create_tray
 from cloud_agent.storage import schema
-from cloud_agent.storage.household_schema import former_handle, invitation
+from cloud_agent.storage.household_schema import former_handle, invitation, membership
 from protocol import claim_code
 from protocol.errors import MessageError
 
@@ -143,28 +145,42 @@ def shared_epoch(connection: sa.Connection, account: Account, device: str) -> in
     return epoch
 
 
-def pass_on(
-    service: Service, connection: sa.Connection, device: str, epoch: int, tray: bytes
-) -> bool:
+def pass_on(service: Service, connection: sa.Connection, device: str, epoch: int) -> bool:
     """Whoever holds the device goes: the one who has shared it longest holds it from now on, with
-    a new `tray`. False where nobody shares it.
+    a new tray. False where nobody shares it.
     """
-    table, account = schema.person_handle, schema.account
-    query = (
-        sa.select(account.c.id)
-        .join(table, table.c.subject == account.c.subject)
-        .where(table.c.device == device, table.c.epoch == epoch, account.c.state == "active")
-        .order_by(table.c.handle)
-        .limit(1)
-    )
-    successor = connection.execute(query).scalar_one_or_none()
-    if successor is None:
+    found = successor(connection, device, epoch)
+    if found is None:
         return False
+    tray = create_tray(connection, service.vault)
     claim = schema.claim
     where = (claim.c.device == device, claim.c.epoch == epoch)
-    connection.execute(claim.update().where(*where).values(account=successor, tray=tray))
+    connection.execute(claim.update().where(*where).values(account=found, tray=tray))
     people.order_people(connection, device, epoch, service.now())
     return True
+
+
+def successor(
+    connection: sa.Connection, device: str, epoch: int, leaving: Sequence[bytes] = ()
+) -> bytes | None:
+    """The account that would hold the device next: of those that stay, not among the subjects
+    `leaving` and not being erased, who has shared it longest.
+    """
+    account, since = schema.account, membership.c.since_s
+    query = (
+        sa.select(account.c.id)
+        .join(membership, membership.c.subject == account.c.subject)
+        .where(
+            membership.c.device == device,
+            membership.c.epoch == epoch,
+            account.c.state == "active",
+            account.c.subject.not_in(leaving),
+        )
+        .order_by(since)
+        .limit(1)
+    )
+    found: bytes | None = connection.execute(query).scalar_one_or_none()
+    return found
 
 
 def remove_old(service: Service) -> None:
@@ -177,7 +193,13 @@ def _invite(
     connection: sa.Connection, account: Account, device: str, code: bytes, now_s: int
 ) -> None:
     epoch = claims.held_epoch(connection, account, device)
-    where = (invitation.c.device == device, invitation.c.until_s > now_s)
+    if not accounts.is_active(connection, account.id):
+        raise ClaimError("this account is being erased")
+    where = (
+        invitation.c.device == device,
+        invitation.c.epoch == epoch,
+        invitation.c.until_s > now_s,
+    )
     query = sa.select(sa.func.count()).select_from(invitation).where(*where)
     if connection.execute(query).scalar_one() >= _MOST_OPEN:
         raise ClaimError("there are eight invitations to this device already: wait for them")
@@ -195,6 +217,8 @@ def _invite(
 
 def _join(service: Service, connection: sa.Connection, account: Account, code: bytes) -> str:
     found = _invitation(connection, code, service.now())
+    if not accounts.is_active(connection, account.id):
+        raise ClaimError("this account is being erased")
     if found is None:
         raise ClaimError(_NO_CODE)
     device, epoch = str(found.device), int(found.epoch)
@@ -208,6 +232,8 @@ def _join(service: Service, connection: sa.Connection, account: Account, code: b
     slot = people.free_slot(connection, device, epoch)
     where = {"device": device, "epoch": epoch, "handle": handle, "slot": slot}
     connection.execute(table.insert().values(**where, subject=account.subject))
+    since = {"device": device, "epoch": epoch, "since_s": service.now()}
+    connection.execute(membership.insert().values(**since, subject=account.subject))
     connection.execute(invitation.delete().where(invitation.c.code_hash == found.code_hash))
     people.order_people(connection, device, epoch, service.now())
     return device
@@ -220,6 +246,8 @@ def _invitation(connection: sa.Connection, code: bytes, now_s: int) -> Any:
     found = connection.execute(query).one_or_none()
     if found is None or claims.current_epoch(connection, found.device) != found.epoch:
         return None  # the claim that it was for is over
+    if not accounts.is_active(connection, found.inviter):
+        return None  # with its account, or passed on
     return found
 
 
@@ -236,6 +264,8 @@ def _end(
     if row is None:
         return False
     connection.execute(table.delete().where(*where))
+    mine = (membership.c.device == device, membership.c.epoch == epoch)
+    connection.execute(membership.delete().where(*mine, membership.c.subject == row.subject))
     connection.execute(
         former_handle.insert().values(
             device=device,

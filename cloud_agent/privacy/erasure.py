@@ -308,16 +308,18 @@ def _sweep_restored(service: Service) -> None:
     def erase_again(connection: sa.Connection) -> None:
         query = sa.select(account.c.id, account.c.subject).where(account.c.subject.in_(back))
         rows = connection.execute(query).all()
+        person = Person(tuple(row.id for row in rows), tuple(back))
+        shared: list[person_erasure.Shared] = []
         for row in rows:
             # The restored claim may be the only one who still knows of the device.
             endings = plan.endings_of(connection, row.id, row.subject)
-            person_erasure.place_orders(connection, None, endings, service.now())
+            shared += person_erasure.end_claims(service, connection, None, endings, person)
         for subject in back:
             # Whom the backup still knew as a recipient: told twice is better than never.
             request, now_s = secrets.token_bytes(_REQUEST_SIZE), service.now()
             notices.place(connection, subject, request, notices.Kind.ERASURE, now_s)
-        person = Person(tuple(row.id for row in rows), tuple(back))
         catalogue.erase_rows(connection, schema.metadata, person)
+        person_erasure.go_on(service, connection, shared)
 
     service.writer.call(erase_again)
     service.database.compact()

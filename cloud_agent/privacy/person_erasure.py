@@ -5,16 +5,16 @@ Where others share a device it goes on without them: one of these holds it from 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from cloud_agent.devices import household, people
+from cloud_agent.devices import claims, household, people
 from cloud_agent.devices import outbox as orders
-from cloud_agent.privacy import access_log, catalogue
+from cloud_agent.privacy import access_log, catalogue, plan
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.plan import Ending, Plan
-from cloud_agent.readings import store
 from cloud_agent.storage import schema
 from protocol import command
 
@@ -26,22 +26,70 @@ def erase_rows(
     service: Service, connection: sa.Connection, request: bytes, todo: Plan
 ) -> dict[str, int]:
     """The step of the writer: rows, claims, orders; returns how many rows of each table."""
+    access_log.keep_count(connection, todo.person.owners[0])
+    shared = end_claims(service, connection, request, todo.endings, todo.person)
+    rows = catalogue.erase_rows(connection, schema.metadata, todo.person)
+    go_on(service, connection, shared)
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A claim that goes on without the erased; `held`: by them until now."""
+
+    device: str
+    epoch: int
+    held: bool
+
+
+def end_claims(
+    service: Service,
+    connection: sa.Connection,
+    request: bytes | None,
+    endings: tuple[Ending, ...],
+    person: Person,
+) -> list[Shared]:
+    """Before the rows of `person` go: orders to their devices, the end of claims that nobody
+    else shares. Returns those for `go_on`, to be called when the rows are gone.
+    """
     now_s = service.now()
-    place_orders(connection, request, todo.endings, now_s)
+    today = plan.as_of_now(connection, endings)
+    held = [_is_held(connection, ending, person) for ending in today]
+    today = tuple(
+        replace(ending, handles=None)
+        if is_held and _is_last(connection, ending, person)
+        else ending
+        for ending, is_held in zip(today, held, strict=True)
+    )
+    place_orders(connection, request, today, now_s)
     claim = schema.claim
-    for ending in todo.endings:
+    for ending in today:
         if ending.handles is None:
             where = (claim.c.device == ending.device, claim.c.epoch == ending.epoch)
             connection.execute(
                 claim.update().where(*where, claim.c.until_s.is_(None)).values(until_s=now_s)
             )
-    access_log.keep_count(connection, todo.person.owners[0])
-    held = [each for each in todo.endings if _is_held(connection, each, todo.person)]
-    rows = catalogue.erase_rows(connection, schema.metadata, todo.person)
-    for ending in todo.endings:
-        if ending.live and ending.handles is not None:
-            _goes_on(service, connection, ending, held=ending in held)
-    return rows
+    return [
+        Shared(ending.device, ending.epoch, is_held)
+        for ending, is_held in zip(today, held, strict=True)
+        if ending.live and ending.handles is not None
+    ]
+
+
+def go_on(service: Service, connection: sa.Connection, shared: list[Shared]) -> None:
+    """Others share these devices: one of them holds each from now on, and the device is told who
+    is left.
+    """
+    for each in shared:
+        if each.held:
+            household.pass_on(service, connection, each.device, each.epoch)
+        elif claims.current_epoch(connection, each.device) == each.epoch:
+            people.order_people(connection, each.device, each.epoch, service.now())
+
+
+def _is_last(connection: sa.Connection, ending: Ending, person: Person) -> bool:
+    """Whether nobody is left who could hold the device: those who shared it go as well."""
+    return household.successor(connection, ending.device, ending.epoch, person.owners) is None
 
 
 def _is_held(connection: sa.Connection, ending: Ending, person: Person) -> bool:
@@ -49,16 +97,6 @@ def _is_held(connection: sa.Connection, ending: Ending, person: Person) -> bool:
     where = (claim.c.device == ending.device, claim.c.epoch == ending.epoch)
     query = sa.select(sa.exists().where(*where, claim.c.account.in_(person.accounts)))
     return bool(connection.execute(query).scalar_one())
-
-
-def _goes_on(service: Service, connection: sa.Connection, ending: Ending, *, held: bool) -> None:
-    """Others share the device: one of them holds it from now on, and it is told who is left."""
-    device, epoch = ending.device, ending.epoch
-    if held:
-        tray = store.create_tray(connection, service.vault)
-        household.pass_on(service, connection, device, epoch, tray)
-    else:
-        people.order_people(connection, device, epoch, service.now())
 
 
 def place_orders(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
+from cloud_agent.devices import claims
 from cloud_agent.errors import CiphertextError, NotFoundError
 from cloud_agent.files import write_private
 from cloud_agent.mail import outgoing
@@ -175,6 +176,14 @@ def endings_of(connection: sa.Connection, account: bytes, subject: bytes) -> tup
             handles = tuple([0] if place in own else []) + tuple(sorted(mine.get(place, ())))
         endings.append(Ending(*place, handles, place in live))
     return tuple(endings)
+
+
+def as_of_now(connection: sa.Connection, endings: tuple[Ending, ...]) -> tuple[Ending, ...]:
+    """The endings of a plan, with the claims of now: a device may have been given away since."""
+    return tuple(
+        replace(each, live=claims.current_epoch(connection, each.device) == each.epoch)
+        for each in endings
+    )
 
 
 _Place = tuple[str, int]  # device, claim epoch

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from cloud_agent.devices import outbox, people
 from cloud_agent.errors import KeyGoneError
-from cloud_agent.privacy import catalogue, sealing
+from cloud_agent.privacy import catalogue, plan, sealing
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.plan import Plan
 from cloud_agent.privacy.vault import Purpose
@@ -38,7 +38,7 @@ def erase_rows(
         return {}
     [subject] = todo.person.owners
     service.vault.replace(subject, Purpose.HEALTH, todo.readings.key_id)
-    for ending in todo.endings:
+    for ending in plan.as_of_now(connection, todo.endings):
         if not ending.live:
             outbox.await_release(connection, ending.device, request)
     return _erase(service, connection, subject, request)

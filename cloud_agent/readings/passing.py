@@ -17,10 +17,12 @@ import sqlalchemy as sa
 from cloud_agent.accounts.accounts import has_health_consent
 from cloud_agent.devices import household
 from cloud_agent.errors import NotFoundError, RefusedError
+from cloud_agent.privacy.ledger import Tombstone, owner_hash
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.readings import changes, listing, store, values, zones
 from cloud_agent.readings.values import Content
 from cloud_agent.storage import schema
+from cloud_agent.storage.household_schema import former_handle, membership
 from cloud_agent.storage.readings_schema import reading_offer
 from protocol import envelope
 from protocol import frame as wire_frame
@@ -240,21 +242,23 @@ def _check_offer(connection: sa.Connection, account: Account, reading: bytes) ->
 
 
 def _waiting(service: Service, account: Account) -> Sequence[Any]:
-    """Rows in the trays of open claims that the account holds or shares."""
-    claim, handle, reading = schema.claim, schema.person_handle, schema.reading
+    """Rows in the trays of claims that the account holds, and of open ones that it shares: of
+    these, what was measured since it does.
+    """
+    claim, reading = schema.claim, schema.reading
     shares = sa.exists().where(
-        handle.c.device == claim.c.device,
-        handle.c.epoch == claim.c.epoch,
-        handle.c.subject == account.subject,
+        claim.c.until_s.is_(None),
+        membership.c.device == claim.c.device,
+        membership.c.epoch == claim.c.epoch,
+        membership.c.subject == account.subject,
+        membership.c.since_s <= reading.c.taken_s,
     )
-    trays = sa.select(claim.c.tray).where(
-        claim.c.tray.is_not(None),
-        sa.or_(
-            claim.c.account == account.id,
-            sa.and_(claim.c.until_s.is_(None), shares),
-        ),
+    query = (
+        sa.select(reading)
+        .join(claim, claim.c.tray == reading.c.owner)
+        .where(sa.or_(claim.c.account == account.id, shares))
+        .order_by(reading.c.taken_s)
     )
-    query = sa.select(reading).where(reading.c.owner.in_(trays)).order_by(reading.c.taken_s)
     with service.database.reading() as connection:
         return connection.execute(query).all()
 
@@ -265,19 +269,40 @@ def _content(service: Service, row: Any) -> Content:
 
 
 def _is_alone(service: Service, account: Account) -> bool:
-    """Whether nobody else shares, or shared, a device with this account."""
-    handle = schema.person_handle
-    mine = sa.select(handle.c.device).where(handle.c.subject == account.subject)
-    query = sa.select(
-        sa.exists().where(handle.c.device.in_(mine), handle.c.subject != account.subject)
-    )
+    """Whether nobody else shares, or shared, a claim with this account: also nobody whose
+    readings are erased, because what the device did not know of theirs may still wait.
+    """
+    mine: set[tuple[str, int]] = set()
+    others: set[tuple[str, int]] = set()
+    claim = schema.claim
+    held = sa.select(claim.c.device, claim.c.epoch).where(claim.c.account == account.id)
     with service.database.reading() as connection:
-        return not connection.execute(query).scalar_one()
+        mine.update((row.device, row.epoch) for row in connection.execute(held))
+        for table in (schema.person_handle, former_handle):
+            own = table.c.subject == account.subject
+            mine.update((row.device, row.epoch) for row in connection.execute(_places(table, own)))
+        for table in (schema.person_handle, former_handle):
+            among = sa.tuple_(table.c.device, table.c.epoch).in_(sorted(mine))
+            query = _places(table, sa.and_(table.c.subject != account.subject, among))
+            others.update((row.device, row.epoch) for row in connection.execute(query))
+    me = owner_hash(account.subject)
+    others.update(
+        (entry.device, entry.epoch)
+        for entry in service.ledger.entries()
+        if isinstance(entry, Tombstone) and entry.owner_hash != me
+    )
+    return mine.isdisjoint(others)
+
+
+def _places(table: sa.Table, where: sa.ColumnElement[bool]) -> sa.Select[tuple[str, int]]:
+    return sa.select(table.c.device, table.c.epoch).where(where)
 
 
 def _last_weight(service: Service, account: Account) -> Last | None:
+    """What a device knew as theirs: what is typed, corrected or taken would open the tray."""
     latest = listing.list_readings(service.database, service.vault, account.subject, limit=_LATEST)
     for reading in reversed(latest):
-        if reading.content.kind in _WEIGHTS and reading.status != changes.IN_ERROR:
+        known = reading.source == "device" and reading.attribution in {"sure", "asked"}
+        if known and reading.status == "final" and reading.content.kind in _WEIGHTS:
             return Last(reading.content.values[0], reading.taken_s)
     return None

@@ -33,6 +33,19 @@ former_handle: Final = table(
     rowid=False,
 )
 
+membership: Final = table(
+    "membership",
+    Delete("subject"),
+    column("device", TEXT, primary_key=True, about=a.CLAIM),
+    column("epoch", INTEGER, primary_key=True, about=a.CLAIM),
+    column("subject", BLOB, ForeignKey("subject.id"), primary_key=True, about=a.PERSON_ID),
+    # What was measured before is not shown to them; who came first holds the device next.
+    column("since_s", INTEGER, about=a.CLAIM),
+    ForeignKeyConstraint(["device", "epoch"], ["claim.device", "claim.epoch"]),
+    Index("membership_subject", "subject"),
+    rowid=False,
+)
+
 invitation: Final = table(
     "invitation",
     Delete("inviter", Match.ACCOUNT),

@@ -27,10 +27,16 @@ class Pair:
         self.ann = household.open_account("ann@example.org", "Ann", zone="Europe/Paris")
         self.bob = household.open_account("bob@example.org", "Bob", zone="Asia/Tokyo")
         self.scale: Scale = household.add_scale()
+        household.clock.now_s -= 3_600  # what they weigh now was measured since
         household.claim(self.ann, self.scale)
-        code = asyncio.run(households.invite(self.service, self.ann, self.scale.id))
-        asyncio.run(households.join(self.service, self.bob, code))
+        self.join(self.bob)
         household.confirm_orders(self.scale)
+        household.clock.now_s += 3_600
+
+    def join(self, account: Account) -> None:
+        """Another adult is invited by Ann, and joins now."""
+        code = asyncio.run(households.invite(self.service, self.ann, self.scale.id))
+        asyncio.run(households.join(self.service, account, code))
 
     def weigh(self, handle: int, *grams: int) -> None:
         self.household.deliver(self.scale, self.household.weigh(self.scale, grams, handle=handle))

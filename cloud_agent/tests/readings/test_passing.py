@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cloud_agent.accounts import accounts
 from cloud_agent.devices import household as households
+from cloud_agent.devices.release import release
 from cloud_agent.errors import NotFoundError, RefusedError
 from cloud_agent.privacy import erasure
 from cloud_agent.readings import changes, passing
@@ -73,6 +74,50 @@ class TestTray:
         pair.weigh(0, 80_500)
         asyncio.run(households.leave(pair.service, pair.bob, pair.scale.id))
         assert passing.look(pair.service, pair.bob) == passing.Tray([], 0)
+
+    def test_who_joins_sees_nothing_of_before(self, pair: Pair) -> None:
+        carl = pair.household.open_account("carl@example.org")
+        pair.weigh(0, 80_500)
+        late = pair.household.weigh(pair.scale, [80_600], handle=0)
+        pair.household.clock.now_s += 60
+        pair.join(carl)
+        pair.household.deliver(pair.scale, late)
+        assert passing.look(pair.service, carl) == passing.Tray([], 0)
+        pair.household.clock.now_s += 60
+        pair.weigh(3, 80_000)
+        pair.weigh(0, 80_700)
+        found = passing.look(pair.service, carl)
+        assert ([each.content.values[0] for each in found.fitting], found.others) == ([80_700], 0)
+
+    def test_what_is_typed_or_taken_opens_nothing(self, pair: Pair) -> None:
+        pair.weigh(1, 62_000)
+        pair.weigh(2, 81_000)
+        pair.weigh(0, 64_900, 67_500)
+        [near] = passing.look(pair.service, pair.ann).fitting
+        passing.take(pair.service, pair.ann, near.id)
+        [own] = [each for each in pair.read(pair.ann) if each.attribution == "sure"]
+        pair.add(pair.ann, 81_000)
+        for _ in range(2):  # the second time after a correction
+            assert passing.look(pair.service, pair.ann).fitting == []
+            changes.correct(pair.service, pair.ann, own.id, content=weight(67_000))
+
+    @pytest.mark.parametrize("how", ["leaves", "erased", "readings erased"])
+    def test_who_is_left_alone_is_not_shown_what_may_be_of_another(
+        self, pair: Pair, how: str
+    ) -> None:
+        pair.weigh(0, 80_500)
+        if how == "leaves":
+            asyncio.run(households.leave(pair.service, pair.bob, pair.scale.id))
+        else:
+            erasure.erase(pair.service, pair.bob, only_readings=how == "readings erased")
+        assert passing.look(pair.service, pair.ann) == passing.Tray([], 1)
+
+    def test_a_former_owner_is_nobody_else(self, pair: Pair) -> None:
+        asyncio.run(release(pair.service, pair.ann, pair.scale.id))
+        eve = pair.household.open_account("eve@example.org")
+        pair.household.claim(eve, pair.scale)
+        pair.weigh(0, 80_500)
+        assert len(passing.look(pair.service, eve).fitting) == 1
 
     @pytest.mark.parametrize(
         ("grams", "last", "alone", "shown"),
