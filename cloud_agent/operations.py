@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts
 from cloud_agent.accounts import operations as account_operations
-from cloud_agent.accounts.accounts import Account, NewAccount
+from cloud_agent.accounts.accounts import NewAccount
 from cloud_agent.accounts.asking import account_of
 from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.backup import operations as backup_operations
 from cloud_agent.control import Operation
-from cloud_agent.errors import RefusedError, UsageError
+from cloud_agent.errors import UsageError
 from cloud_agent.privacy import erasure, export, oversight_operations, partners_operations
 from cloud_agent.privacy.requests import operations as request_operations
 from cloud_agent.privacy.requests import record
@@ -103,7 +103,7 @@ async def readings_list(service: Service, arguments: Arguments) -> Arguments:
         limit = arguments.get("limit")
         if limit is not None and (not isinstance(limit, int) or not 1 <= limit <= _MOST_READINGS):
             raise UsageError(f"the limit is 1 to {_MOST_READINGS}")
-        _check_use(service, account)
+        record.check_use(service, account)
         found = listing.list_readings(service.database, service.vault, account.subject, limit=limit)
         if arguments.get("form") == "csv":
             return {"csv": listing.as_csv(found)}
@@ -157,14 +157,3 @@ def _refused(row: Any) -> dict[str, Any]:
         "length": row.length,
         "received_utc": zones.iso_text(row.received_s, 0),
     }
-
-
-def _check_use(service: Service, account: Account) -> None:
-    """Readings that are kept and not used (GDPR 18) are not shown: only exported."""
-    with service.database.reading() as connection:
-        restricted = record.is_restricted(connection, account.subject)
-    if restricted:
-        raise RefusedError(
-            "you asked that your readings be kept and not used: `tare request use-again` ends "
-            "that, `tare account export` gives them to you as they are"
-        )

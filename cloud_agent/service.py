@@ -74,6 +74,9 @@ class Service:
         # Held while letters are handed over, and while an erasure removes their copies.
         self.mail_lock: Final = threading.Lock()
         self.backup_lock: Final = threading.Lock()
+        # Held while work on a request goes on: its steps and its closing happen once. Before
+        # the lock of exports.
+        self.request_lock: Final = threading.RLock()
         self.transport: Final = transport.choose(folder.mail)
         self.closing = False
         self.compacted_on: date | None = None

@@ -23,6 +23,7 @@ from cloud_agent.devices.errors import ClaimError, UnknownDeviceError
 from cloud_agent.readings.store import create_tray
 from cloud_agent.storage import schema
 from cloud_agent.storage.household_schema import former_handle, invitation, membership
+from cloud_agent.storage.readings_schema import reading_offer
 from protocol import claim_code
 from protocol.errors import MessageError
 
@@ -264,6 +265,7 @@ def _end(
     if row is None:
         return False
     connection.execute(table.delete().where(*where))
+    _end_offers(connection, device, epoch, row.subject)
     mine = (membership.c.device == device, membership.c.epoch == epoch)
     connection.execute(membership.delete().where(*mine, membership.c.subject == row.subject))
     connection.execute(
@@ -277,6 +279,18 @@ def _end(
     )
     people.order_people(connection, device, epoch, service.now())
     return True
+
+
+def _end_offers(connection: sa.Connection, device: str, epoch: int, subject: bytes) -> None:
+    """What they were offered by those who stay, and offered to these, stays where it is."""
+    table, reading = schema.person_handle, schema.reading
+    others = sa.select(table.c.subject).where(table.c.device == device, table.c.epoch == epoch)
+    theirs = sa.select(reading.c.id).where(reading.c.owner.in_(others))
+    own = sa.select(reading.c.id).where(reading.c.owner == subject)
+    offer = reading_offer.c
+    to_them = sa.and_(offer.recipient == subject, offer.reading.in_(theirs))
+    of_theirs = sa.and_(offer.recipient.in_(others), offer.reading.in_(own))
+    connection.execute(reading_offer.delete().where(sa.or_(to_them, of_theirs)))
 
 
 def _holds(connection: sa.Connection, account: Account, device: str, epoch: int) -> bool:

@@ -37,7 +37,7 @@ _RULES: Final = {
         r"article 15\b|droit d'acces|right of access|subject access",
     ),
     Kind.RECTIFICATION: (
-        r"rectifi\w+|corrig\w+|corrections? (de|of)|correct my|article 16\b",
+        r"rectif(y|i)\w*|corrig\w+|corrections? (de|of)|correct my|article 16\b",
         r"modifi\w+ mon|change my|update my",
     ),
     Kind.CONSENT_WITHDRAWAL: (

@@ -4,7 +4,7 @@
     letters.send_due(service)  # after the commit, and now and then
 
 A letter waits sealed under the identity key of its person, so it goes with them; to somebody
-without an account it is sealed under the key-encryption key. What was sent is not kept.
+without an account it is sealed under a key of its own. What was sent is not kept.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def place(connection: sa.Connection, vault: Vault, letter: Letter, now_s: int) -
     """Puts a letter into the outbox; returns its id. Raises `KeyGoneError`."""
     row = secrets.token_bytes(16)
     plaintext = cbor.encode([letter.to, letter.title, letter.text, letter.attachment])
+    owner, purpose = _seal_of(letter.subject, row)
     if letter.subject is None:
-        sealed = vault.wrap("letter", row, plaintext)
-    else:
-        sealed = vault.encrypt(letter.subject, Purpose.IDENTITY, "letter", row, plaintext)
+        vault.create_owner(owner, (purpose,))
+    sealed = vault.encrypt(owner, purpose, "letter", row, plaintext)
     connection.execute(
         table.insert().values(
             id=row,
@@ -84,7 +84,14 @@ def send_due(service: Service) -> int:
 def remove_old(service: Service) -> None:
     """Housekeeping: what is a month old is forgotten, files after a week."""
     before_s = service.now() - _KEPT_S
-    service.writer.call(lambda c: c.execute(table.delete().where(table.c.placed_s <= before_s)))
+
+    def remove(connection: sa.Connection) -> list[bytes]:
+        strangers = sa.select(table.c.id).where(table.c.subject.is_(None))
+        old = connection.execute(strangers.where(table.c.placed_s <= before_s)).scalars().all()
+        connection.execute(table.delete().where(table.c.placed_s <= before_s))
+        return list(old)
+
+    service.vault.destroy(service.writer.call(remove))  # of those to nobody's account
     if isinstance(service.transport, Files):
         service.transport.remove_old(service.now())
 
@@ -119,21 +126,26 @@ def _send(service: Service, row: Any) -> bool:
         if tries >= _TRIES or isinstance(error, VaultError):
             values |= {"state": "failed", "ciphertext": None}
         _log.warning("letter %s (%s): %s", row.id.hex()[:8], row.kind, error)
-        _update(service, row.id, values)
+        _update(service, row, values)
         return False
-    _update(service, row.id, {"state": "sent", "ciphertext": None})
+    _update(service, row, {"state": "sent", "ciphertext": None})
     return True
 
 
-def _update(service: Service, row: bytes, values: dict[str, Any]) -> None:
-    service.writer.call(lambda c: c.execute(table.update().where(table.c.id == row).values(values)))
+def _update(service: Service, row: Any, values: dict[str, Any]) -> None:
+    where = table.c.id == row.id
+    service.writer.call(lambda c: c.execute(table.update().where(where).values(values)))
+    if row.subject is None and values.get("state") is not None:
+        service.vault.destroy((row.id,))
+
+
+def _seal_of(subject: bytes | None, row: bytes) -> tuple[bytes, Purpose]:
+    return (row, Purpose.HOLD) if subject is None else (subject, Purpose.IDENTITY)
 
 
 def _open(vault: Vault, row: Any) -> Letter:
-    if row.subject is None:
-        plaintext = vault.unwrap("letter", row.id, row.ciphertext)
-    else:
-        plaintext = vault.decrypt(row.subject, Purpose.IDENTITY, "letter", row.id, row.ciphertext)
+    owner, purpose = _seal_of(row.subject, row.id)
+    plaintext = vault.decrypt(owner, purpose, "letter", row.id, row.ciphertext)
     match cbor.decode(plaintext):
         case [str(to), str(title), str(text), str(attachment)]:
             return Letter(row.subject, row.kind, to, title, text, attachment)

@@ -39,6 +39,7 @@ from cloud_agent.privacy.ledger import (
 )
 from cloud_agent.privacy.plan import Plan
 from cloud_agent.privacy.proof import Report
+from cloud_agent.privacy.requests import acts
 from cloud_agent.storage import schema
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _begin(
     service.writer.call(mark)
     try:
         collected = plan.collect(service, account, given, only_readings=only_readings)
-        before = proof.look_before(service.folder, collected)
+        before = proof.look_before(service.folder, service.database, collected)
         service.writer.call(lambda c: proof.note_before(c, request, before))
         plan.save(service, request, collected)
         service.ledger.append(_ledger_entries(request, collected, now_s))
@@ -195,7 +196,8 @@ def _carry_out(service: Service, request: bytes, *, may_wait: bool = True) -> No
     with service.mail_lock:  # a letter that is being written would come back
         for name in todo.files:
             remove_durably(service.folder.root / name)
-    service.writer.call(lambda c: _erase_rows(service, c, request, todo))
+    closed = service.writer.call(lambda c: _erase_rows(service, c, request, todo))
+    acts.drop_notes(service, closed)
     if may_wait and service.database.size > COMPACTED_AT_ONCE:
         return
     service.database.compact()
@@ -209,18 +211,26 @@ def _prove(service: Service, request: bytes, todo: Plan) -> None:
         service.ledger.append([Finished(request.hex(), service.now())])
 
 
-def _erase_rows(service: Service, connection: sa.Connection, request: bytes, todo: Plan) -> None:
-    """Rows, claims and orders in one transaction, once: what it says then is in the same one."""
+def _erase_rows(
+    service: Service, connection: sa.Connection, request: bytes, todo: Plan
+) -> list[bytes]:
+    """Rows, claims and orders in one transaction, once: what it says then is in the same one.
+    Returns the requests that are closed with it.
+    """
     erasure = schema.erasure
     query = sa.select(erasure.c.unreadable_s).where(erasure.c.id == request)
     if connection.execute(query).scalar_one_or_none() is not None:
-        return
+        return []
+    closed: list[bytes] = []
     if todo.readings is not None:
         rows = readings_erasure.erase_rows(service, connection, request, todo)
     else:
+        subject, now_s = todo.person.owners[0], service.now()
+        closed = acts.close_for_erasure(connection, subject, request, now_s)
         rows = person_erasure.erase_rows(service, connection, request, todo)
     _note_unreadable(service, connection, request)
     proof.note_rows(connection, request, rows)
+    return closed
 
 
 def _note_unreadable(service: Service, connection: sa.Connection, request: bytes) -> None:

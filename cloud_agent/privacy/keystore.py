@@ -217,6 +217,8 @@ class SqliteKeyStore:
     def destroy(self, owners: Iterable[bytes]) -> None:
         """See `KeyStore`. VACUUM follows, because secure_delete leaves traces in page gaps."""
         gone = list(owners)
+        if not gone:
+            return
 
         def delete(connection: sa.Connection) -> None:
             for table in keys_schema.metadata.sorted_tables:

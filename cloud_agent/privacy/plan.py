@@ -18,6 +18,7 @@ from cloud_agent.devices import claims
 from cloud_agent.errors import CiphertextError, NotFoundError
 from cloud_agent.files import write_private
 from cloud_agent.mail import outgoing
+from cloud_agent.privacy import scan
 from cloud_agent.privacy.catalogue import Person
 from cloud_agent.privacy.scan import MIN_PATTERN_SIZE, Pattern
 from cloud_agent.privacy.vault import Purpose
@@ -80,6 +81,7 @@ class Plan:
     patterns: tuple[Pattern, ...]
     given: tuple[Path, ...]
     readings: Readings | None = None
+    not_looked_for: tuple[str, ...] = ()  # labels: these words are in our own texts
 
 
 def collect(
@@ -103,12 +105,25 @@ def collect(
             f"mail/{row.hex()}.eml" for row in outgoing.copies_of(connection, account.subject)
         ]
         samples = _samples(connection, service, person)
+        ours = _own_texts(service, connection)
+    identity = _identity(service, account, exported=bool(exports))
+    common = tuple(pattern.label for pattern in identity if pattern.data in ours)
     patterns = (
-        *_identity(service, account, exported=bool(exports)),
+        *(pattern for pattern in identity if pattern.label not in common),
         *_keys(service, person),
         *samples,
     )
-    return Plan(person, endings, (*exports, *letters), patterns, given)
+    files = (*exports, *letters)
+    return Plan(person, endings, files, patterns, given, not_looked_for=common)
+
+
+def _own_texts(service: Service, connection: sa.Connection) -> bytes:
+    """What is in every installation, or names who runs it: somebody may be called so too."""
+    statements = connection.execute(sa.text("SELECT coalesce(sql, '') FROM sqlite_schema"))
+    texts = ["\n".join(statements.scalars()).encode()]
+    if service.folder.controller.exists():
+        texts.append(service.folder.controller.read_bytes())
+    return b"\n".join(texts)
 
 
 def _collect_readings(service: Service, account: Account, given: tuple[Path, ...]) -> Plan:
@@ -204,14 +219,12 @@ def _places(
 
 def _identity(service: Service, account: Account, *, exported: bool) -> list[Pattern]:
     contact = accounts.contact(service, account)
-    home = HOME_EXPORTS if exported else NO_HOME
     patterns = [
         Pattern("subject id", account.subject, HOME_MAIN),
         Pattern("account id", account.id, HOME_MAIN),
-        Pattern("e-mail address", contact.email.encode(), home),
+        *_contact("e-mail address", contact.email, exported=exported),
+        *_contact("name", contact.name, exported=exported),
     ]
-    if len(contact.name.encode()) >= MIN_PATTERN_SIZE:
-        patterns.append(Pattern("name", contact.name.encode(), home))
     credential = service.vault.store.credential_of(account.subject)
     if credential is not None:
         patterns += [
@@ -219,7 +232,26 @@ def _identity(service: Service, account: Account, *, exported: bool) -> list[Pat
             Pattern("e-mail lookup value", credential.email_hmac, HOME_KEYS),
             Pattern("password hash", credential.password_hash.encode(), HOME_KEYS),
         ]
-    return [pattern for pattern in patterns if len(pattern.data) >= MIN_PATTERN_SIZE]
+    return patterns
+
+
+def _contact(label: str, text: str, *, exported: bool) -> list[Pattern]:
+    """One pattern for each way in which a text may be written. An export has it as JSON."""
+    found = scan.spellings(text)
+    home = "JSON" if "JSON" in found else ""
+    return [
+        Pattern(
+            f"{label} in {spelling}" if spelling else label,
+            data,
+            HOME_EXPORTS if exported and spelling == home else NO_HOME,
+        )
+        for spelling, data in found.items()
+    ]
+
+
+def is_contact(label: str) -> bool:
+    """Whether a pattern is what a person is called, in any spelling: others may have typed it."""
+    return label.partition(" in ")[0] in {"e-mail address", "name"}
 
 
 def _keys(service: Service, person: Person) -> list[Pattern]:

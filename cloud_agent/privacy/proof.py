@@ -5,6 +5,7 @@ can see. The report holds counts, file names and labels, never what was looked f
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from cloud_agent.errors import NotFoundError
 from cloud_agent.privacy import catalogue, plan
 from cloud_agent.privacy.plan import Plan
 from cloud_agent.privacy.scan import Hit, Pattern, files_below, scan
-from cloud_agent.storage import Database, schema
+from cloud_agent.storage import Database, mail_schema, schema
 
 NOT_VERIFIED: Final = (
     "freed blocks of the file system and spare areas of flash disks",
@@ -34,6 +35,8 @@ class Before:
     by_file: dict[str, int]
     missing: list[str]
     patterns: int
+    in_files_of_others: int
+    not_looked_for: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,12 @@ class After:
     by_file: dict[str, int]
     by_label: dict[str, int]
     rows: dict[str, int]
-    given: tuple[str, ...] = ()  # names of the given files that were there to be scanned
+    given: tuple[str, ...] = ()  # the given files that were there to be scanned
+    in_files_of_others: int = 0
 
     @property
     def clean(self) -> bool:
-        """Nothing was found anywhere."""
+        """Nothing was found anywhere but in what is somebody else's."""
         return not self.by_file and not self.rows
 
 
@@ -64,11 +68,13 @@ class Report:
     patterns: int = 0
     found_before: dict[str, int] = field(default_factory=dict)  # file -> places
     missing_before: list[str] = field(default_factory=list)  # labels: the control failed
+    not_looked_for: list[str] = field(default_factory=list)  # labels: our own words, see `plan`
+    in_files_of_others: int = 0  # of the contact data: what another typed is theirs
     found_after: dict[str, int] = field(default_factory=dict)
     labels_after: dict[str, int] = field(default_factory=dict)
     rows_after: dict[str, int] = field(default_factory=dict)
     rows_erased: dict[str, int] = field(default_factory=dict)
-    scanned_last: list[str] = field(default_factory=list)  # given files, by name
+    scanned_last: list[str] = field(default_factory=list)  # given files, by number
     devices: dict[str, str] = field(default_factory=dict)  # device -> state of its order
     not_verified: tuple[str, ...] = NOT_VERIFIED
 
@@ -77,17 +83,36 @@ class Report:
         """Every device that was told to erase has sent its receipt."""
         return all(state == "done" for state in self.devices.values())
 
+    @property
+    def exceptions(self) -> list[str]:
+        """What is not proven, in words for a receipt."""
+        said = [f"control failed before: {label}" for label in self.missing_before]
+        said += [f"not looked for, being words of ours: {label}" for label in self.not_looked_for]
+        if self.in_files_of_others:
+            said.append(f"in files of other people: {self.in_files_of_others} places")
+        said += [
+            f"device {device} has not confirmed"
+            for device, state in self.devices.items()
+            if state != "done"
+        ]
+        if self.state == "unconfirmed":
+            said.append("no last scan was made: the time for it was over")
+        return said
+
     def as_json(self) -> dict[str, Any]:
         """For the control socket."""
         return asdict(self)
 
 
-def look_before(folder: DataFolder, todo: Plan) -> Before:
+def look_before(folder: DataFolder, database: Database, todo: Plan) -> Before:
     """Scans everything before the erasure, and checks that each pattern is where it belongs."""
     own = scan(files_below(folder.root), todo.patterns)
-    given = scan(todo.given, todo.patterns)
     missing = [p.label for p in todo.patterns if not _is_at_home(folder, p, own)]
-    return Before(_by_file(folder, (*own, *given)), missing, len(todo.patterns))
+    theirs, own = _apart(folder, database, todo, own)
+    given = scan(todo.given, todo.patterns)
+    by_file = _by_file(folder, todo, (*own, *given))
+    patterns = len(todo.patterns)
+    return Before(by_file, missing, patterns, _count(theirs), todo.not_looked_for)
 
 
 def look_after(folder: DataFolder, database: Database, todo: Plan) -> After:
@@ -102,13 +127,36 @@ def look_last(folder: DataFolder, database: Database, todo: Plan) -> After:
 
 def _look(folder: DataFolder, database: Database, todo: Plan, given: Sequence[Path]) -> After:
     present = [path for path in given if path.is_file()]
-    hits = scan((*files_below(folder.root), *present), todo.patterns)
+    found = scan((*files_below(folder.root), *present), todo.patterns)
+    theirs, hits = _apart(folder, database, todo, found)
     by_label: dict[str, int] = {}
     for hit in hits:
         by_label[hit.label] = by_label.get(hit.label, 0) + hit.count
     with database.reading() as connection:
         rows = _rows_left(connection, todo)
-    return After(_by_file(folder, hits), by_label, rows, tuple(path.name for path in present))
+    names = tuple(_given_name(todo, path) for path in present)
+    return After(_by_file(folder, todo, hits), by_label, rows, names, _count(theirs))
+
+
+def _apart(
+    folder: DataFolder, database: Database, todo: Plan, hits: Sequence[Hit]
+) -> tuple[list[Hit], list[Hit]]:
+    """Contact data in exports and letters of other people, and all the rest. Who types another's
+    address as a name has it in their own export: that is theirs, and nobody could stop it.
+    """
+    with database.reading() as connection:
+        export, letter = schema.export_file, mail_schema.letter
+        mine = todo.person.owners
+        names = connection.execute(sa.select(export.c.name).where(export.c.subject.not_in(mine)))
+        others = {folder.exports / name for name in names.scalars()}
+        rows = connection.execute(sa.select(letter.c.id).where(letter.c.subject.not_in(mine)))
+        others |= {folder.mail / f"{row.hex()}.eml" for row in rows.scalars()}
+    theirs = [hit for hit in hits if hit.file in others and plan.is_contact(hit.label)]
+    return theirs, [hit for hit in hits if hit not in theirs]
+
+
+def _count(hits: Iterable[Hit]) -> int:
+    return sum(hit.count for hit in hits)
 
 
 def _rows_left(connection: sa.Connection, todo: Plan) -> dict[str, int]:
@@ -131,6 +179,8 @@ def note_before(connection: sa.Connection, request: bytes, before: Before) -> No
         patterns=before.patterns,
         found_before=before.by_file,
         missing_before=before.missing,
+        not_looked_for=list(before.not_looked_for),
+        in_files_of_others=before.in_files_of_others,
     )
 
 
@@ -192,6 +242,7 @@ def _counts(after: After) -> dict[str, Any]:
         "found_after": after.by_file,
         "labels_after": after.by_label,
         "rows_after": after.rows,
+        "in_files_of_others": after.in_files_of_others,
     }
 
 
@@ -221,11 +272,39 @@ def _is_at_home(folder: DataFolder, pattern: Pattern, hits: Sequence[Hit]) -> bo
     )
 
 
-def _by_file(folder: DataFolder, hits: Iterable[Hit]) -> dict[str, int]:
-    """Places by file; files outside the folder by their name only."""
+def by_store(counts: dict[str, int]) -> dict[str, int]:
+    """The same by store, for a receipt: the name of a file could tell of a person."""
+    stores: dict[str, int] = {}
+    for name, count in counts.items():
+        first = name.partition("/")[0]
+        store = first if first in _STORES or _GIVEN.fullmatch(first) else _ANOTHER
+        stores[store] = stores.get(store, 0) + count
+    return stores
+
+
+_STORES: Final = frozenset({"exports", "mail", "erasures", "staging", "broker", "web"}) | {
+    f"{name}{suffix}"
+    for name in ("tare.db", "keys.db")
+    for suffix in ("", "-wal", "-shm", "-journal")
+}
+_ANOTHER: Final = "another file"
+_GIVEN: Final = re.compile(r"given file \d+")
+
+
+def _by_file(folder: DataFolder, todo: Plan, hits: Iterable[Hit]) -> dict[str, int]:
+    """Places by file; files outside the folder by their number only."""
     counts: dict[str, int] = {}
     for hit in hits:
-        inside = hit.file.is_relative_to(folder.root)
-        name = str(hit.file.relative_to(folder.root)) if inside else hit.file.name
+        if hit.file in todo.given:
+            name = _given_name(todo, hit.file)
+        else:
+            name = str(hit.file.relative_to(folder.root))
+            # It would be kept with the report, and be what is looked for.
+            if not name.isascii() or any(p.data in name.encode() for p in todo.patterns):
+                name = _ANOTHER
         counts[name] = counts.get(name, 0) + hit.count
     return counts
+
+
+def _given_name(todo: Plan, path: Path) -> str:
+    return f"given file {todo.given.index(path) + 1}"

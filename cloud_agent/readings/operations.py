@@ -10,6 +10,7 @@ from cloud_agent.accounts.asking import account_of
 from cloud_agent.arguments import Arguments, octets, optional_text, text
 from cloud_agent.errors import UsageError
 from cloud_agent.operation import in_thread
+from cloud_agent.privacy.requests import record
 from cloud_agent.readings import changes, listing, passing, zones
 from cloud_agent.readings.values import Content
 from protocol import reading as wire
@@ -113,11 +114,16 @@ def as_json(revision: changes.Revision) -> Arguments:
     }
 
 
-def _operation(do: Do, *, reads: str | None = None) -> Operation:
-    """For the person who asks; what of theirs is read is written down."""
+def _operation(do: Do, *, reads: str | None = None, uses: bool = False) -> Operation:
+    """For the person who asks; what of theirs is read is written down. `uses`: not while they
+    want their readings kept and not used.
+    """
 
     def as_person(service: Service, arguments: Arguments) -> Arguments:
-        return do(service, account_of(service, arguments, reads=reads), arguments)
+        account = account_of(service, arguments, reads=reads)
+        if uses:
+            record.check_use(service, account)
+        return do(service, account, arguments)
 
     as_person.__doc__ = do.__doc__
     return in_thread(as_person)
@@ -128,11 +134,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "readings.correct": _operation(correct),
     "readings.error": _operation(mark_error),
     "readings.remove": _operation(remove),
-    "readings.history": _operation(history, reads="readings"),
-    "readings.tray": _operation(tray, reads="readings"),
-    "readings.take": _operation(take),
+    "readings.history": _operation(history, reads="readings", uses=True),
+    "readings.tray": _operation(tray, reads="readings", uses=True),
+    "readings.take": _operation(take, uses=True),
     "readings.decline": _operation(decline),
-    "readings.offer": _operation(offer),
+    "readings.offer": _operation(offer, uses=True),
 }
 
 

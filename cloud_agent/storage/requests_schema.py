@@ -87,11 +87,22 @@ request_pause: Final = table(
     rowid=False,
 )
 
+request_act: Final = table(
+    "request_act",
+    Keep("which operator did what to a request: no person of ours"),
+    column("id", INTEGER, primary_key=True, about=a.REQUEST),
+    column("request", BLOB, ForeignKey("privacy_request.id"), about=a.REQUEST),
+    column("at_s", INTEGER, about=a.REQUEST),
+    column("operator", TEXT, about=a.REQUEST),
+    column("act", TEXT, about=a.REQUEST),
+    Index("request_act_request", "request"),
+)
+
 request_note: Final = table(
     "request_note",
     Keep("where the answer goes, while the request is open: a person who is erased is told so"),
     column("request", BLOB, ForeignKey("privacy_request.id"), primary_key=True, about=a.REQUEST),
-    # Sealed under the key-encryption key, gone when the request is closed.
+    # Sealed under a key of its own, which is destroyed when the request is closed.
     column("ciphertext", BLOB, about=a.REQUEST_TEXT),
 )
 

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from cloud_agent.errors import RefusedError
+from cloud_agent.mail import outgoing
 from cloud_agent.privacy.requests import deadlines, states
-from cloud_agent.privacy.requests.record import ID_SIZE, Note, Request, read
+from cloud_agent.privacy.requests.record import ID_SIZE, Note, Request, note_owner, read
 from cloud_agent.privacy.requests.states import Channel, Kind
+from cloud_agent.privacy.vault import Purpose
 from cloud_agent.storage.requests_schema import (
     privacy_request,
+    request_act,
     request_note,
     request_pause,
     request_step,
@@ -27,6 +30,7 @@ from cloud_agent.storage.requests_schema import (
 from protocol import cbor
 
 if TYPE_CHECKING:
+    from cloud_agent.mail.outgoing import Letter
     from cloud_agent.service import Service
 
 # An identity that nobody proved: the request ends, and may be made again.
@@ -77,9 +81,10 @@ def open_request(service: Service, new: NewRequest) -> tuple[bytes, bool]:
                 verified_s=None if new.verified_by is None else now_s,
                 verified_by=new.verified_by,
                 duplicate_of=duplicate_of,
+                finished_s=None if duplicate_of is None else now_s,
             )
         )
-        if new.note is not None:
+        if new.note is not None and duplicate_of is None:
             _keep_note(service, connection, request, new.note)
         return request, True
 
@@ -92,13 +97,17 @@ def keep_note(service: Service, request: bytes, note: Note) -> None:
 
 
 def verify(service: Service, request: bytes, verified_by: str) -> Request:
-    """The person is who they say. Ends what stood still. Raises `RefusedError` when it is over."""
+    """The person is who they say. Ends what stood still. Raises `RefusedError` when it is over,
+    or nobody has read yet what it asks for.
+    """
     now_s = service.now()
 
     def mark(connection: sa.Connection) -> Request:
         found = _open(connection, request)
         if found.evidence.verified:
             return found
+        if found.kind is Kind.UNCLEAR:
+            raise RefusedError("a person has to read this request first: `assign` it")
         if found.subject is None:
             raise RefusedError("nobody is known yet whose request this is: `assign` it first")
         _resume(connection, request, now_s)
@@ -109,10 +118,32 @@ def verify(service: Service, request: bytes, verified_by: str) -> Request:
             verified_s=now_s,
             verified_by=verified_by,
             duplicate_of=twin,
+            finished_s=None if twin is None else now_s,
         )
         return read(connection, request)
 
-    return service.writer.call(mark)
+    verified = service.writer.call(mark)
+    drop_notes(service, [request] if verified.duplicate_of is not None else [])
+    return verified
+
+
+def note_act(service: Service, request: bytes, operator: str, act: str) -> None:
+    """Writes down which operator did what: it outlives the person, and ends with the record."""
+    row = {"request": request, "at_s": service.now(), "operator": operator, "act": act}
+    service.writer.call(lambda c: c.execute(request_act.insert().values(row)))
+
+
+def close_for_erasure(
+    connection: sa.Connection, subject: bytes, erasure: bytes, now_s: int
+) -> list[bytes]:
+    """The person is erased: what else they asked for is answered with that. Returns the ids of
+    the requests, for `drop_notes` after the commit.
+    """
+    table = privacy_request
+    mine = (table.c.subject == subject, table.c.finished_s.is_(None), table.c.id != erasure)
+    closed = list(connection.execute(sa.select(table.c.id).where(*mine)).scalars())
+    connection.execute(table.update().where(*mine).values(duplicate_of=erasure, finished_s=now_s))
+    return closed
 
 
 def assign(service: Service, request: bytes, subject: bytes, kind: Kind) -> None:
@@ -219,14 +250,31 @@ def step_failed(service: Service, request: bytes, number: int, cause: str) -> No
     _update_step(service, request, number, {"state": "failed", "cause": cause})
 
 
-def finish(service: Service, request: bytes, result: dict[str, Any]) -> None:
-    """The evidence is complete: the counts are kept, what was written to us goes."""
+def finish(service: Service, request: bytes, result: dict[str, Any], letter: Letter | None) -> None:
+    """The evidence is complete: the counts are kept, the person is told, what was written to us
+    goes. Once: again for the same request nothing happens.
+    """
 
     def mark(connection: sa.Connection) -> None:
+        if read(connection, request).finished_s is not None:
+            return
         _update(connection, request, finished_s=service.now(), result=json.dumps(result))
-        connection.execute(request_note.delete().where(request_note.c.request == request))
+        if letter is not None:
+            outgoing.place(connection, service.vault, letter, service.now())
 
     service.writer.call(mark)
+    drop_notes(service, [request])
+    if letter is not None:
+        service.mail_is_waiting()
+
+
+def drop_notes(service: Service, requests: Sequence[bytes]) -> None:
+    """Deletes what was written to us, and the keys that it was sealed under."""
+    if not requests:
+        return
+    where = request_note.c.request.in_(requests)
+    service.writer.call(lambda c: c.execute(request_note.delete().where(where)))
+    service.vault.destroy([note_owner(each) for each in requests])
 
 
 def tidy(service: Service) -> None:
@@ -245,18 +293,24 @@ def tidy(service: Service) -> None:
         table.c.finished_s, table.c.refused_s, table.c.revoked_s, table.c.expired_s
     )
 
-    def clean(connection: sa.Connection) -> None:
+    def clean(connection: sa.Connection) -> list[bytes]:
         connection.execute(
             table.update().where(*unproven).values(expired_s=now_s, finished_s=now_s)
         )
         old = sa.select(table.c.id).where(closed_s <= now_s - _RECORD_KEPT_S)
-        for part in (request_step, request_pause, request_note):
+        ended = list(
+            connection.execute(
+                sa.select(table.c.id).where(table.c.finished_s.is_not(None))
+            ).scalars()
+        )
+        for part in (request_step, request_pause, request_act, request_note):
             connection.execute(part.delete().where(part.c.request.in_(old)))
         connection.execute(table.delete().where(table.c.id.in_(old)))
-        ended = sa.select(table.c.id).where(table.c.finished_s.is_not(None))
-        connection.execute(request_note.delete().where(request_note.c.request.in_(ended)))
+        return ended
 
-    service.writer.call(clean)
+    ended = service.writer.call(clean)
+    sealed = service.vault.store.owners()
+    drop_notes(service, [each for each in ended if note_owner(each) in sealed])
 
 
 def _end(service: Service, request: bytes, **values: Any) -> Request:
@@ -266,15 +320,19 @@ def _end(service: Service, request: bytes, **values: Any) -> Request:
             raise RefusedError("work on this request has begun: it cannot be stopped any more")
         _resume(connection, request, service.now())
         _update(connection, request, finished_s=service.now(), **values)
-        connection.execute(request_note.delete().where(request_note.c.request == request))
         return read(connection, request)
 
-    return service.writer.call(mark)
+    ended = service.writer.call(mark)
+    drop_notes(service, [request])
+    return ended
 
 
 def _keep_note(service: Service, connection: sa.Connection, request: bytes, note: Note) -> None:
     plaintext = cbor.encode([note.address, note.text, note.nonce])
-    sealed = service.vault.wrap("request_note", request, plaintext)
+    owner = note_owner(request)
+    if not service.vault.store.keys_of(owner):
+        service.vault.create_owner(owner, (Purpose.HOLD,))
+    sealed = service.vault.encrypt(owner, Purpose.HOLD, "request_note", request, plaintext)
     connection.execute(request_note.delete().where(request_note.c.request == request))
     connection.execute(request_note.insert().values(request=request, ciphertext=sealed))
 
@@ -292,7 +350,11 @@ def _update(connection: sa.Connection, request: bytes, **values: Any) -> None:
 
 
 def _update_step(service: Service, request: bytes, number: int, values: dict[str, Any]) -> None:
-    where = (request_step.c.request == request, request_step.c.number == number)
+    where = (
+        request_step.c.request == request,
+        request_step.c.number == number,
+        request_step.c.state != "done",  # what is done once stays done
+    )
     tries = {"tries": request_step.c.tries + 1}
     service.writer.call(
         lambda c: c.execute(request_step.update().where(*where).values(values | tries))

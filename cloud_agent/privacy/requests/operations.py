@@ -142,7 +142,7 @@ def enter(service: Service, arguments: Arguments) -> Arguments:
         kind=kind,
         channel=Channel.POST,
         received_s=_day(service, text(arguments, "received")),
-        subject=None if credential is None else credential.subject,
+        subject=credential.subject if credential is not None and credential.confirmed else None,
         source=None if source is None else hashlib.sha256(source.encode()).digest(),
         note=record.Note(address, source),
     )
@@ -187,9 +187,10 @@ def assign(service: Service, arguments: Arguments) -> Arguments:
     address = emails.normalise(text(arguments, "email"))
     vault = service.vault
     credential = vault.store.credential_by_email(vault.email_hmac(address))
-    if credential is None:
+    if credential is None or not credential.confirmed:
         raise NotFoundError("no account has this address")
     acts.assign(service, request, credential.subject, _kind(arguments))
+    _note_act(service, arguments, request, "assigned")
     found = record.get(service, request)
     if found.channel is Channel.POST:
         return described(found) | {"letter": post.paper_letter(service, found)}
@@ -200,20 +201,27 @@ def assign(service: Service, arguments: Arguments) -> Arguments:
 def verify(service: Service, arguments: Arguments) -> Arguments:
     """The identity was checked at the delivery of a registered letter."""
     request = parse_id(text(arguments, "request"))
+    if record.get(service, request).channel is not Channel.POST:
+        raise RefusedError("this did not come by post: the link in a letter verifies it")
     verified = acts.verify(service, request, "registered-letter")
+    _note_act(service, arguments, request, "verified")
     if verified.state is not State.VERIFIED or verified.kind is Kind.RECTIFICATION:
         return described(verified)
-    return described(work.carry_out(service, request).request)
+    outcome = work.carry_out(service, request)
+    # To be printed: without the code in it nobody could say later whom it is about.
+    return described(outcome.request) | _given(outcome)
 
 
 def rectify(service: Service, arguments: Arguments) -> Arguments:
     """What the person asked to be corrected."""
+    request = parse_id(text(arguments, "request"))
     outcome = work.rectify(
         service,
-        parse_id(text(arguments, "request")),
+        request,
         name=optional_text(arguments, "name"),
         zone=optional_text(arguments, "zone"),
     )
+    _note_act(service, arguments, request, "rectified")
     return described(outcome.request)
 
 
@@ -221,6 +229,7 @@ def pause(service: Service, arguments: Arguments) -> Arguments:
     """More has to be known: the time stands still."""
     request = parse_id(text(arguments, "request"))
     acts.pause(service, request, _one_of(arguments, "reason", ("identity", "clarification")))
+    _note_act(service, arguments, request, "paused")
     return described(record.get(service, request))
 
 
@@ -228,13 +237,16 @@ def resume(service: Service, arguments: Arguments) -> Arguments:
     """It has come: the time runs again."""
     request = parse_id(text(arguments, "request"))
     acts.resume(service, request)
+    _note_act(service, arguments, request, "resumed")
     return described(record.get(service, request))
 
 
 def extend(service: Service, arguments: Arguments) -> Arguments:
     """Two more months, and the person is told why."""
     reason = _one_of(arguments, "reason", tuple(letters.EXTENSIONS))
-    found = acts.extend(service, parse_id(text(arguments, "request")), reason)
+    request = parse_id(text(arguments, "request"))
+    found = acts.extend(service, request, reason)
+    _note_act(service, arguments, request, "extended")
     post.tell_extended(service, found, reason)
     return described(found)
 
@@ -245,6 +257,7 @@ def refuse(service: Service, arguments: Arguments) -> Arguments:
     reason = _one_of(arguments, "reason", tuple(letters.REASONS))
     address = post.address_of(service, record.get(service, request))
     found = acts.refuse(service, request, reason)
+    _note_act(service, arguments, request, "refused")
     post.tell_refused(service, found, address)
     return described(found)
 
@@ -273,6 +286,9 @@ def described(found: Request) -> Arguments:
             for step in found.steps
         ],
     }
+
+
+_OLDEST_LETTER_S: Final = 10 * 366 * 86_400
 
 
 def _of_clerk(do: Work) -> Operation:
@@ -323,6 +339,10 @@ def _note_read(
     )
 
 
+def _note_act(service: Service, arguments: Arguments, request: bytes, act: str) -> None:
+    acts.note_act(service, request, text(arguments, "operator"), act)
+
+
 def _open_for(service: Service, account: accounts.Account, kind: Kind) -> bytes:
     """A request of the account, or the one like it that is open already."""
     new = NewRequest(
@@ -343,7 +363,9 @@ def _given(outcome: Outcome) -> dict[str, Any]:
 
 def _of_code(service: Service, code: str) -> Request:
     token = tokens.find(service.vault.store, TokenKind.REQUEST, code, service.now())
-    found = record.get(service, token.bound)
+    found = record.get(service, token.bound[: record.ID_SIZE])
+    if token.subject != found.subject or token.bound != post.bound(found):
+        raise RefusedError("this code was for another request: wait for the letter about this one")
     if found.state in FINAL:
         raise RefusedError(f"this request is closed: {found.state}")
     return found
@@ -369,4 +391,6 @@ def _day(service: Service, given: str) -> int:
     at_s = int(day.timestamp()) + 12 * 3_600
     if at_s > service.now() + 86_400:
         raise UsageError("this day has not come yet")
+    if at_s < service.now() - _OLDEST_LETTER_S:
+        raise UsageError("this day is more than ten years ago")
     return at_s

@@ -60,15 +60,24 @@ def tell_refused(service: Service, request: Request, address: str | None) -> Non
     _send(service, request, address, text)
 
 
-def tell_done(service: Service, request: Request, address: str | None, receipt: str) -> None:
+def done_letter(
+    service: Service, request: Request, address: str | None, receipt: str
+) -> Letter | None:
     """It was done, with the receipt. Where letters are files, an erased person gets none: the
     file would be their last trace.
     """
     gone = request.kind is Kind.ERASURE
-    if gone and service.transport.keeps_copies:
-        return
+    if address is None or (gone and service.transport.keeps_copies):
+        return None
     text = letters.done(request.kind, request.state, request.id.hex())
-    _send(service, request, address, text, receipt)
+    return Letter(request.subject, "request", address, *text, attachment=receipt)
+
+
+def bound(request: Request) -> bytes:
+    """What a code confirms: this request, and that it asks for this. A clerk may have read it
+    anew since the code was sent.
+    """
+    return request.id + request.kind.value.encode()
 
 
 def _token(service: Service, request: Request, life_s: int) -> str:
@@ -78,7 +87,7 @@ def _token(service: Service, request: Request, life_s: int) -> str:
         request.subject or b"",
         now_s=service.now(),
         life_s=life_s,
-        bound=request.id,
+        bound=bound(request),
     )
 
 
@@ -87,11 +96,9 @@ def _send(
     request: Request,
     address: str | None,
     text: tuple[str, str],
-    receipt: str = "",
 ) -> None:
     if address is None:
         return
-    alive = request.subject
-    letter = Letter(alive, "request", address, *text, attachment=receipt)
+    letter = Letter(request.subject, "request", address, *text)
     service.writer.call(lambda c: outgoing.place(c, service.vault, letter, service.now()))
     service.mail_is_waiting()

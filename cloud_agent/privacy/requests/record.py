@@ -4,6 +4,7 @@ kept while it is open. Times are Unix seconds.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from cloud_agent.errors import CiphertextError, NotFoundError
+from cloud_agent.errors import CiphertextError, NotFoundError, RefusedError
 from cloud_agent.privacy import notices
 from cloud_agent.privacy.requests import deadlines, states
 from cloud_agent.privacy.requests.deadlines import Pause
 from cloud_agent.privacy.requests.states import Channel, Evidence, Kind, Proof, State, StepState
+from cloud_agent.privacy.vault import Purpose
 from cloud_agent.storage import schema
 from cloud_agent.storage.requests_schema import (
     privacy_request,
@@ -28,6 +30,7 @@ from cloud_agent.storage.requests_schema import (
 from protocol import cbor
 
 if TYPE_CHECKING:
+    from cloud_agent.accounts.accounts import Account
     from cloud_agent.service import Service
 
 ID_SIZE: Final = 16
@@ -163,6 +166,13 @@ def list_requests(
         return [read(connection, each) for each in connection.execute(query).scalars().all()]
 
 
+def note_owner(request: bytes) -> bytes:
+    """The name of the key under which the note of a request is sealed. Another than that of the
+    plan of its erasure: the note is needed a little longer.
+    """
+    return hashlib.sha256(b"tare/1/request-note" + request).digest()[:ID_SIZE]
+
+
 def note_of(service: Service, request: bytes) -> Note:
     """What is kept of an open request; nothing once it is closed."""
     query = sa.select(request_note.c.ciphertext).where(request_note.c.request == request)
@@ -170,7 +180,10 @@ def note_of(service: Service, request: bytes) -> Note:
         sealed = connection.execute(query).scalar_one_or_none()
     if sealed is None:
         return Note()
-    match cbor.decode(service.vault.unwrap("request_note", request, sealed)):
+    plaintext = service.vault.decrypt(
+        note_owner(request), Purpose.HOLD, "request_note", request, sealed
+    )
+    match cbor.decode(plaintext):
         case [str() | None as address, str() | None as text, bytes() | None as nonce]:
             return Note(address, text, nonce)
         case _:
@@ -181,6 +194,19 @@ def is_restricted(connection: sa.Connection, subject: bytes) -> bool:
     """Whether the person asked that their readings be kept and not used (GDPR 18)."""
     query = sa.select(sa.exists().where(restriction.c.subject == subject))
     return bool(connection.execute(query).scalar_one())
+
+
+def check_use(service: Service, account: Account) -> None:
+    """Readings that are kept and not used (GDPR 18) are not shown, compared or offered: only
+    exported, and changed by their person. Raises `RefusedError`.
+    """
+    with service.database.reading() as connection:
+        restricted = is_restricted(connection, account.subject)
+    if restricted:
+        raise RefusedError(
+            "you asked that your readings be kept and not used: `tare request use-again` ends "
+            "that, `tare account export` gives them to you as they are"
+        )
 
 
 def parse_id(text: str) -> bytes:
@@ -198,6 +224,11 @@ def _proof(connection: sa.Connection, request: bytes, steps: Sequence[Step]) -> 
     """What the evidence of the erasure with the same number says."""
     if not any(step.action.startswith("erase") for step in steps):
         return Proof.NONE
-    query = sa.select(schema.erasure.c.state).where(schema.erasure.c.id == request)
-    state = connection.execute(query).scalar_one_or_none()
-    return {"proven": Proof.CLEAN, "unconfirmed": Proof.UNCONFIRMED}.get(str(state), Proof.RUNNING)
+    table = schema.erasure
+    query = sa.select(table.c.state, table.c.result).where(table.c.id == request)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return Proof.RUNNING
+    if row.state == "proven" and json.loads(row.result or "{}").get("missing_before"):
+        return Proof.UNCONFIRMED  # what was not found before proves nothing afterwards
+    return {"proven": Proof.CLEAN, "unconfirmed": Proof.UNCONFIRMED}.get(row.state, Proof.RUNNING)

@@ -68,7 +68,7 @@ class Proof(StrEnum):
     NONE = "none"
     RUNNING = "running"
     CLEAN = "clean"
-    UNCONFIRMED = "unconfirmed"  # clean here; a device stayed away too long
+    UNCONFIRMED = "unconfirmed"  # clean here; a device stayed away, or a control had failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts import accounts, changes
 from cloud_agent.backup import make as backups
-from cloud_agent.errors import NotFoundError, RefusedError, TareError
+from cloud_agent.errors import NotFoundError, RefusedError, TareError, UsageError
 from cloud_agent.privacy import erasure, export, notices, partners, proof, receipts
 from cloud_agent.privacy.requests import acts, post, record
 from cloud_agent.privacy.requests.record import Note, Request
@@ -62,30 +62,40 @@ def carry_out(service: Service, request: bytes, *, given: Given = ()) -> Outcome
     Raises `RefusedError` when nobody's identity is proven or it is closed, and what a step
     raises: the step is noted as failed, and is tried again later.
     """
-    found = record.get(service, request)
-    if found.finished_s is not None:
-        return Outcome(found)
-    if not found.steps:
-        _begin(service, found)
-    for number, step in enumerate(record.get(service, request).steps, start=1):
-        if step.state is not StepState.DONE:
-            _do(service, request, number, step.action, given)
-    return finish_if_shown(service, request)
+    with service.request_lock:
+        found = record.get(service, request)
+        if found.finished_s is not None:
+            return Outcome(found)
+        if not found.steps:
+            _begin(service, found)
+        for number, step in enumerate(record.get(service, request).steps, start=1):
+            if step.state is not StepState.DONE:
+                _do(service, request, number, step.action, given)
+        return finish_if_shown(service, request)
 
 
 def carry_on(service: Service) -> None:
     """At the start and now and then: goes on with what was begun, closes what is shown."""
     for found in record.list_requests(service, unfinished=True):
-        if not found.steps:
+        # Verified, and cut before the work was planned; a correction waits for a person.
+        is_cut = found.state is State.VERIFIED and found.kind is not Kind.RECTIFICATION
+        if not found.steps and not is_cut:
             continue
         try:
             carry_out(service, found.id)
         except (TareError, OSError) as error:
             _log.warning("request %s: %s", found.id.hex(), error)
+        except Exception as error:  # noqa: BLE001 - one request never keeps the others from going on
+            _log.error("request %s: %s", found.id.hex(), type(error).__name__)
 
 
 def finish_if_shown(service: Service, request: bytes) -> Outcome:
     """Issues the receipt and tells the person, once the evidence is complete."""
+    with service.request_lock:
+        return _finish_if_shown(service, request)
+
+
+def _finish_if_shown(service: Service, request: bytes) -> Outcome:
     if record.get(service, request).evidence.proof is Proof.RUNNING:
         erasure.status(service, request)  # devices may have confirmed meanwhile
     found = record.get(service, request)
@@ -96,8 +106,8 @@ def finish_if_shown(service: Service, request: bytes) -> Outcome:
     address = post.address_of(service, found)
     issued = service.receipts.issue(_content(service, found, note.nonce, address))
     document = receipts.document(issued, service.receipts.public_key, note.nonce)
-    post.tell_done(service, found, address, document)
-    acts.finish(service, request, {"receipt": issued.receipt["index"]})
+    letter = post.done_letter(service, found, address, document)
+    acts.finish(service, request, {"receipt": issued.receipt["index"]}, letter)
     return Outcome(record.get(service, request), note.nonce, document)
 
 
@@ -116,8 +126,10 @@ def _begin(service: Service, found: Request) -> None:
 def rectify(service: Service, request: bytes, *, name: str | None, zone: str | None) -> Outcome:
     """A clerk corrects what the person asked to be corrected, then it is carried out.
 
-    Raises `UsageError` for a value that is none.
+    Raises `UsageError` for a value that is none, and where nothing is said to correct.
     """
+    if name is None and zone is None:
+        raise UsageError("nothing is said to correct")
     found = record.get(service, request)
     if found.kind is not Kind.RECTIFICATION or found.state is not State.VERIFIED:
         raise RefusedError("this is no verified request for a correction")
@@ -262,6 +274,7 @@ def _content(service: Service, found: Request, nonce: bytes, address: str | None
         "channel": found.channel.value,
         "received": iso_text(found.received_s, 0),
         "verified_by": found.verified_by or "",
+        "state": found.state.value,
         "finished": iso_text(service.now(), 0),
         "steps": [
             {
@@ -292,9 +305,10 @@ def _of_erasure(service: Service, request: bytes) -> dict[str, Any]:
         "unreadable": iso_text(report.unreadable_s or 0, 0),
         "compacted": iso_text(report.compacted_s or 0, 0),
         "patterns": report.patterns,
-        "found_before": report.found_before,
-        "found_after": report.found_after,
+        "found_before": proof.by_store(report.found_before),
+        "found_after": proof.by_store(report.found_after),
         "rows_erased": report.rows_erased,
         "devices": report.devices,
+        "exceptions": list(report.exceptions),
         "not_verified": list(report.not_verified),
     }

@@ -121,15 +121,15 @@ class TestDevices:
         assert isinstance(payload, list)
         flash.write_bytes(b"\xff" * 5000 + cbor.encode(payload[6][0]) + b"\xff" * 5000)
         report = home.erase(flash)
-        assert report.found_before["flash.img"] == 1
+        assert report.found_before["given file 1"] == 1
         home.household.confirm_orders(home.scale)
         request = bytes.fromhex(report.request)
         dirty = erasure.status(home.service, request)
         assert dirty.state == "failed"
-        assert dirty.found_after == {"flash.img": 1}
+        assert dirty.found_after == {"given file 1": 1}
         flash.write_bytes(b"\xff" * 10_000)
         mended = erasure.status(home.service, request)
-        assert (mended.state, mended.scanned_last) == ("proven", ["flash.img"])
+        assert (mended.state, mended.scanned_last) == ("proven", ["given file 1"])
 
     def test_a_clean_flash_image_is_named_in_the_receipt(self, home: Home, tmp_path: Path) -> None:
         flash = tmp_path / "flash.img"
@@ -137,7 +137,7 @@ class TestDevices:
         report = home.erase()
         home.household.confirm_orders(home.scale)
         closed = erasure.status(home.service, bytes.fromhex(report.request), given=(flash,))
-        assert (closed.state, closed.scanned_last) == ("proven", ["flash.img"])
+        assert (closed.state, closed.scanned_last) == ("proven", ["given file 1"])
 
     def test_a_dirty_one_is_not_forgotten(self, home: Home, tmp_path: Path) -> None:
         flash = tmp_path / "flash.img"

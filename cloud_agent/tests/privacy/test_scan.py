@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
+import json
+import quopri
 import tempfile
+import urllib.parse
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,6 +63,42 @@ def test_hidden_and_nested_files_are_scanned_and_links_are_not(tmp_path: Path) -
     (tmp_path / "link").symlink_to("/etc/passwd")
     (tmp_path / "loop").symlink_to(tmp_path)
     assert [path.name for path in files_below(tmp_path)] == [".hidden"]
+
+
+_WAYS: dict[str, Callable[[str], bytes]] = {
+    "UTF-8": str.encode,
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "JSON": lambda text: json.dumps({"name": text}).encode(),
+    "hexadecimal": lambda text: text.encode().hex().encode(),
+    "URL": lambda text: urllib.parse.urlencode({"name": text}).encode(),
+    "quoted-printable": lambda text: quopri.encodestring(text.encode()).replace(b"=\n", b""),
+    "SHA-256": lambda text: hashlib.sha256(text.encode()).hexdigest().encode(),
+    "MD5": lambda text: hashlib.md5(text.encode(), usedforsecurity=False).digest(),
+    "gzip": lambda text: gzip.compress(b"before " + text.encode() + b" after"),
+    "base64": lambda text: base64.b64encode(text.encode()),
+    "base64 within": lambda text: base64.b64encode(b"<" + text.encode() + b">>"),
+    "base64 for addresses": lambda text: base64.urlsafe_b64encode(b"<>" + text.encode() + b"?"),
+}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=12, max_size=60))
+def test_a_text_is_found_however_it_is_written(text: str) -> None:
+    patterns = [Pattern(name, data) for name, data in scanning.spellings(text).items()]
+    with tempfile.TemporaryDirectory() as folder:
+        for way, write in _WAYS.items():
+            file = Path(folder) / way
+            file.write_bytes(b"-" + write(text) if way != "gzip" else write(text))
+            assert scan([file], patterns), way
+
+
+def test_what_is_packed_in_an_archive_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "archive.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("name.txt", "a canary " * 100)
+    assert b"a canary" not in file.read_bytes()
+    assert scan([file], [Pattern("can", b"a canary")]) == [Hit("can", file, 100)]
+    file.write_bytes(file.read_bytes()[:-30])
+    assert scan([file], [Pattern("can", b"a canary")]) == [], "damaged: as it is"
 
 
 def test_a_file_that_goes_meanwhile_is_no_error(tmp_path: Path) -> None:

@@ -188,6 +188,19 @@ class TestOffers:
         assert (report.found_after, report.rows_after) == ({}, {})
         assert count(pair, reading_offer) == 0
 
+    @pytest.mark.parametrize("to", ["ann", "bob"])
+    def test_an_offer_ends_when_either_leaves(self, pair: Pair, to: str) -> None:
+        if to == "bob":
+            row = pair.add(pair.ann, 81_000)
+            passing.offer(pair.service, pair.ann, row, pair.scale.id, 2)
+        else:
+            row = pair.add(pair.bob, 62_000)
+            passing.offer(pair.service, pair.bob, row, pair.scale.id, 1)
+        asyncio.run(households.leave(pair.service, pair.bob, pair.scale.id))
+        with pytest.raises(NotFoundError):
+            passing.accept(pair.service, pair.bob if to == "bob" else pair.ann, row)
+        assert count(pair, reading_offer) == 0
+
 
 class Changing(RuleBasedStateMachine):
     """Two people change readings in any order; a dictionary knows what must be there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,59 +13,15 @@ from cloud_agent import housekeeping
 from cloud_agent.accounts import accounts
 from cloud_agent.accounts.accounts import Account
 from cloud_agent.errors import NotFoundError, RefusedError, TareError, UsageError
-from cloud_agent.operations import OPERATIONS
 from cloud_agent.privacy import erasure
 from cloud_agent.privacy.requests import acts, post, record, work
-from cloud_agent.privacy.requests.acts import NewRequest
 from cloud_agent.privacy.requests.record import Note
-from cloud_agent.privacy.requests.states import Channel, Kind, State
+from cloud_agent.privacy.requests.states import Kind, State
 from cloud_agent.storage.requests_schema import privacy_request
 from cloud_agent.tests.household import NOW_S, PASSWORD, Household, Scale
 from cloud_agent.tests.mail.postbox import in_folder, link_in
+from cloud_agent.tests.requests.desk import ANN, DAY_S, ask, by_mail, state
 from tools import verify_receipt
-
-DAY_S = 86_400
-ANN = {"email": "ann@example.org", "password": PASSWORD}
-
-
-@pytest.fixture
-def ann(household: Household) -> Account:
-    return household.open_account("ann@example.org", "Ann Archer")
-
-
-@pytest.fixture
-def scale(household: Household, ann: Account) -> Scale:
-    """Ann's, with two readings."""
-    made = household.add_scale()
-    household.claim(ann, made)
-    household.confirm_orders(made)
-    household.deliver(made, household.weigh(made, [72_000, 72_100]))
-    return made
-
-
-def ask(household: Household, operation: str, **arguments: Any) -> dict[str, Any]:
-    return asyncio.run(_ask(household, operation, arguments))
-
-
-async def _ask(household: Household, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return await OPERATIONS[name](household.service, arguments)
-
-
-def by_mail(household: Household, account: Account, kind: Kind, source: bytes = b"1") -> bytes:
-    """A request that came by a way that proves nothing."""
-    new = NewRequest(
-        kind=kind,
-        channel=Channel.EMAIL,
-        received_s=household.clock(),
-        subject=account.subject,
-        source=source,
-    )
-    request, _ = acts.open_request(household.service, new)
-    return request
-
-
-def state(household: Household, request: bytes) -> State:
-    return record.get(household.service, request).state
 
 
 class TestByOneself:

@@ -49,7 +49,7 @@ def test_nothing_of_the_person_stays_in_the_scale_and_nothing_comes_back(
     receipt = _await_proof(station, receipt["request"])
     assert receipt["state"] == "proven"
     assert receipt["devices"] == {station.device: "done"}
-    assert receipt["scanned_last"] == [station.scale.flash.name]
+    assert receipt["scanned_last"] == ["given file 1"]
     assert receipt["found_after"] == receipt["rows_after"] == {}
     assert _found(station, traces) == set()
     assert station.scale.ask("about")["claim_epoch"] == 0
