@@ -104,6 +104,11 @@ class DataFolder:
         return self.root / "kek.key"
 
     @property
+    def next_kek(self) -> Path:
+        """The one that takes its place, while everything is wrapped anew."""
+        return self.root / "kek.key.next"
+
+    @property
     def ca(self) -> Path:
         """The certificate authority, the command key, and what they issued to the cloud."""
         return self.root / "ca"

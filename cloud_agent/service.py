@@ -26,7 +26,7 @@ from cloud_agent.broker.settings import Endpoint, kept_endpoint
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.errors import LedgerError
 from cloud_agent.mail import outgoing, transport
-from cloud_agent.privacy import erasure
+from cloud_agent.privacy import erasure, rotation
 from cloud_agent.privacy.ledger import Head, Ledger
 from cloud_agent.privacy.receipts import ReceiptLog, open_key
 from cloud_agent.privacy.requests import work
@@ -109,6 +109,7 @@ class Service:
             folder.create()
             opening.callback(FolderLock(folder).release)
             finish_restore(folder)
+            rotation.finish(folder)
             ledger = Ledger(folder.ledger)
             opening.callback(ledger.close)
             receipts = ReceiptLog(folder.receipts, open_key(folder.receipt_key))

@@ -140,9 +140,12 @@ def contact(service: Service, account: Account) -> Contact:
         sealed = connection.execute(query).scalar_one_or_none()
     if sealed is None:
         raise NotFoundError("there is no such account")
-    plaintext = service.vault.decrypt(
-        account.subject, Purpose.IDENTITY, "account", account.id, sealed
-    )
+    return open_contact(service.vault, account.id, account.subject, sealed)
+
+
+def open_contact(vault: Vault, account: bytes, subject: bytes, sealed: bytes) -> Contact:
+    """What the column `contact` of an account holds. Raises `KeyGoneError`, `CiphertextError`."""
+    plaintext = vault.decrypt(subject, Purpose.IDENTITY, "account", account, sealed)
     match cbor.decode(plaintext):
         case [str(email), str(name)]:
             return Contact(email, name)

@@ -14,7 +14,7 @@ from cloud_agent.backup.restore import Sets
 from cloud_agent.backup.restore import restore as put_back
 from cloud_agent.config import DataFolder
 from cloud_agent.errors import UsageError
-from cloud_agent.privacy import kek
+from cloud_agent.privacy import kek, rotation
 from cloud_agent.readings.zones import iso_text
 from cloud_agent.service import unix_time_s
 from cloud_agent.terminal import DataOption, JsonOption, out
@@ -72,6 +72,18 @@ def print_sheet(*, data: DataOption = None) -> None:
     if not folder.kek.exists():
         raise UsageError(f"there is no installation in {folder.root}")
     out.print(sheet.to_text(kek.load_or_create(folder.kek, may_create=False)))
+
+
+@app.command("new-key")
+def new_key(*, data: DataOption = None) -> None:
+    """Take a new key-encryption key, while no server runs, and print its sheet.
+
+    For when somebody may have seen the old one. Keep the old sheet for a week more: backups of
+    keys that were made before need it.
+    """
+    folder = DataFolder.choose(data)
+    rotation.rotate(folder)
+    out.print(sheet.to_text(kek.read(folder.kek)))
 
 
 def restore(

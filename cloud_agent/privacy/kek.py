@@ -30,6 +30,11 @@ def load_or_create(path: Path, *, may_create: bool) -> bytes:
                 "it is kept; without it no stored reading can be read"
             )
         write(path, secrets.token_bytes(KEY_SIZE))
+    return read(path)
+
+
+def read(path: Path) -> bytes:
+    """The key in a file. Raises `KeyEncryptionKeyError` when it is damaged or exposed."""
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise KeyEncryptionKeyError(f"{path.name} can be read by others: chmod 600 it")
     return _parse(path.name, path.read_bytes())

@@ -7,7 +7,7 @@ write-ahead log: the log keeps what was destroyed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -134,6 +134,16 @@ class KeyStore(Protocol):
 
     def remove_tokens_until(self, now_s: int) -> None:
         """Removes those whose time is over."""
+
+    def wrap_anew(
+        self,
+        wrap: Callable[[WrappedKey], bytes],
+        email_hmacs: Mapping[bytes, bytes],
+        check: bytes,
+    ) -> None:
+        """Every key as `wrap` returns it, lookup values by subject, and the new check, in one
+        transaction.
+        """
 
     def add_operator(self, new: Operator) -> None:
         """Adds one; `RefusedError` when the name is taken."""
@@ -300,6 +310,27 @@ class SqliteKeyStore:
     def remove_tokens_until(self, now_s: int) -> None:
         """See `KeyStore`."""
         self._execute(token.delete().where(token.c.until_s <= now_s))
+
+    def wrap_anew(
+        self,
+        wrap: Callable[[WrappedKey], bytes],
+        email_hmacs: Mapping[bytes, bytes],
+        check: bytes,
+    ) -> None:
+        """See `KeyStore`."""
+
+        def change(connection: sa.Connection) -> None:
+            for row in connection.execute(sa.select(owner_key)).all():
+                new = wrap(WrappedKey(row.id, row.owner, row.purpose, row.wrapped))
+                where = owner_key.c.id == row.id
+                connection.execute(owner_key.update().where(where).values(wrapped=new))
+            for subject, email_hmac in email_hmacs.items():
+                where = credential.c.subject == subject
+                connection.execute(credential.update().where(where).values(email_hmac=email_hmac))
+            connection.execute(schema_version.update().values(kek_check=check))
+
+        self._writer.call(change)
+        self._vacuum()
 
     def add_operator(self, new: Operator) -> None:
         """See `KeyStore`."""

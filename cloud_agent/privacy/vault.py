@@ -50,8 +50,13 @@ class _Key(NamedTuple):
 class Vault:
     """Seals and opens for owners; wraps the few secrets that belong to no owner."""
 
-    def __init__(self, store: KeyStore, key_encryption_key: bytes) -> None:
-        """Raises `KeyEncryptionKeyError` when the store was made under another key."""
+    def __init__(
+        self, store: KeyStore, key_encryption_key: bytes, *, is_next: bool = False
+    ) -> None:
+        """`is_next`: the key takes the place of another, and the store is not under it yet.
+
+        Raises `KeyEncryptionKeyError` when the store was made under another key.
+        """
         self.store: Final = store
         self._kek = key_encryption_key
         self._email_key = sealing.derive(key_encryption_key, "tare/1/email-lookup")
@@ -59,7 +64,8 @@ class Vault:
         # Reading keys and destroying them exclude each other: a late reader must not put a
         # destroyed key back into the cache.
         self._lock = threading.RLock()
-        self._check_kek()
+        if not is_next:
+            self._check_kek()
 
     @classmethod
     def open(cls, folder: DataFolder) -> Self:
@@ -67,6 +73,25 @@ class Vault:
         fresh = not _has_content(folder.keys)
         key = kek.load_or_create(folder.kek, may_create=fresh)
         return cls(SqliteKeyStore(folder.keys), key)
+
+    @staticmethod
+    def opens(key_encryption_key: bytes, check: bytes) -> bool:
+        """Whether the check of a key database was made under this key."""
+        try:
+            sealing.open_sealed(key_encryption_key, sealing.KEK_ID, check, _KEK_CHECK_CONTEXT)
+        except CiphertextError:
+            return False
+        return True
+
+    def check(self) -> bytes:
+        """The check of a key database under this key."""
+        return sealing.seal(self._kek, sealing.KEK_ID, _KEK_CHECK_TEXT, _KEK_CHECK_CONTEXT)
+
+    def wrap_key_of(self, other: Vault, stored: WrappedKey) -> bytes:
+        """A key that `other` has wrapped, wrapped by this one. Raises `CiphertextError`."""
+        context = _key_context(stored.owner, stored.purpose, stored.id)
+        key = sealing.open_sealed(other._kek, sealing.KEK_ID, stored.wrapped, context)
+        return sealing.seal(self._kek, sealing.KEK_ID, key, context)
 
     def create_owner(self, owner: bytes, purposes: Collection[Purpose]) -> None:
         """Makes the owner's keys; durable on return. `StorageError` when it has some."""
@@ -169,16 +194,12 @@ class Vault:
     def _check_kek(self) -> None:
         check = self.store.kek_check()
         if check is None:
-            sealed = sealing.seal(self._kek, sealing.KEK_ID, _KEK_CHECK_TEXT, _KEK_CHECK_CONTEXT)
-            self.store.set_kek_check(sealed)
-            return
-        try:
-            sealing.open_sealed(self._kek, sealing.KEK_ID, check, _KEK_CHECK_CONTEXT)
-        except CiphertextError as error:
+            self.store.set_kek_check(self.check())
+        elif not self.opens(self._kek, check):
             self.store.close()
             raise KeyEncryptionKeyError(
                 "the key-encryption key is not the one that this key database was made with"
-            ) from error
+            )
 
 
 def _key_context(owner: bytes, purpose: str, key_id: bytes) -> bytes:
