@@ -34,3 +34,7 @@ class AuthenticityError(CoseError):
 
 class MessageError(ProtocolError):
     """An authentic or to-be-sent message is outside the grammar or ranges of SPEC.md."""
+
+
+class ImprovError(ProtocolError):
+    """A packet of Improv Serial whose content or lengths are not what they must be."""
