@@ -27,6 +27,7 @@ from tare.identity import Enrolment, Identity, IdentityStore
 from tare.journal import Journal
 from tare.link import ASLEEP, DAY_MS, STEP_MS, Link
 from tare.littlefs import Folder
+from tare.provisioning import Provisioning, serve_line
 from tare.retained import Retained
 from tare.settings import Settings
 from tare.sleep import Drowsiness
@@ -34,6 +35,7 @@ from tare.state import BootState, State
 from tare.sync import COMMAND, ClaimWindow, Device
 from tare.two_copies import TwoCopies
 from tare.watch import Watch
+from tare.wifi import wifi_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,19 +48,6 @@ _TICK_MS = 1_000
 _STUCK_MS = 20_000
 # A single sample at the end of the range is a disturbance on the wire; half a second is a fault.
 _BAD_SAMPLES = scale.SAMPLES_PER_S // 2
-
-
-async def serve_console(board: "Board", console: Console) -> None:
-    """Hand the board's input to the console, line by line, for ever."""
-    lines = console_rules.Lines()
-    while True:
-        for byte in await board.read_console():
-            console.heard += 1
-            line = lines.feed(byte)
-            if line is not None:
-                console.handle(line)
-        # A flood of input must leave the others their turn.
-        await asyncio.sleep_ms(0)
 
 
 class App:
@@ -77,7 +66,8 @@ class App:
         folder = Folder(board.flash, flash_map.SETTINGS_FIRST, flash_map.SETTINGS_COUNT)
         self.settings = Settings(folder, self.console.log, board.awake_ms // 1000)
         self.settings.add_verbs(self.console)
-        self.commands = Commands(self.state, self.journal, self.settings, self._renew)
+        wifi = wifi_of(board)
+        self.commands = Commands(self.state, self.journal, self.settings, self._renew, wifi)
         self._calibration = calibration.load(
             TwoCopies(board.flash, flash_map.CALIBRATION), board.calibration
         )
@@ -88,6 +78,12 @@ class App:
         self._enrolled = asyncio.Event()
         self.link = Link(board, self.console.log, self._noticed, self._link_alive)
         self.link.awake_ms = self.settings.awake_ms
+        self.link.wifi = wifi
+        self._provisioning: Provisioning | None = None
+        if wifi is not None:
+            self._provisioning = Provisioning(board, wifi, self.console, self.link.call)
+            if not boot_guard.is_safe(self.boot):
+                self._provisioning.open_at_start(woken=self._woken is not None)
         self._scale = scale.Scale()
         if self._woken is not None:
             # It slept: nobody stepped off a plate that was empty, and nothing is due that was not.
@@ -116,6 +112,8 @@ class App:
                 self.link.wake()
         self._show_idle()
         tasks = [("console", self._serve_console), ("display", self._tidy), ("link", self._connect)]
+        if self._provisioning is not None:
+            tasks.append(("wifi", self._provisioning.run))
         if not boot_guard.is_safe(self.boot):
             tasks.append(("scale", self._weigh))
         running = [self.watch.keep_running(name, task) for name, task in tasks]
@@ -153,11 +151,12 @@ class App:
         """It must not stop the start: what cannot be finished now is tried at each welcome."""
         try:
             self.commands.finish()
+            self.commands.settled()
         except (FirmwareError, ProtocolError) as error:
             self.console.log("stored command not finished: %s" % error)
 
     async def _serve_console(self) -> None:
-        await serve_console(self._board, self.console)
+        await serve_line(self._board, self.console, self._provisioning)
 
     async def _connect(self) -> None:
         await self._enrolled.wait()
@@ -225,6 +224,7 @@ class App:
     def _sleep_when_idle(self, *, idle: bool) -> None:
         now_ms = self._board.monotonic_ms()
         busy = not idle or self.link.is_awake() or self.link.state != ASLEEP
+        busy = busy or (self._provisioning is not None and self._provisioning.is_busy)
         self._drowsiness.look(now_ms, self.console.heard, busy=busy)
         # Without an identity there is no link that would move its next try.
         due_ms = now_ms + DAY_MS if self.identity is None else self.link.due_ms(self.journal.kept)
@@ -302,6 +302,7 @@ class App:
     def _noticed(self, what: str) -> None:
         """The cloud said something that counted."""
         self._retain()
+        self.commands.settled()
         was_claimed, self._claimed = self._claimed, self.state.claim_epoch != 0
         if what == COMMAND and self.state.claim_epoch and self.link.window is not None:
             self.link.window = None
@@ -361,6 +362,8 @@ class App:
         console_rules.expect(arguments, 1)
         if arguments[0] != "short":
             raise ConsoleError("arguments", "expected: button short")
+        if self._provisioning is not None:
+            self._provisioning.open()
         if self.identity is None:
             raise ConsoleError("refused", "not enrolled")
         if self.state.claim_epoch == 0:

@@ -10,11 +10,43 @@ if TYPE_CHECKING:
     from tare.console import Console
     from tare.flash import Flash
     from tare.identity import Identity
+    from tare.improv import Network
     from tare.mqtt import Stream
 
 
 #: Longer than anything that blocks: resolving a name (lwIP gives up after 14 s), a signature.
 WATCHDOG_MS = 30_000
+
+
+class Radio:
+    """Wi-Fi, as a station. `hostname` is what the device is called until that is set.
+
+    Whoever waits may be cancelled: the radio then goes back to where nothing was begun.
+    """
+
+    hostname = ""
+
+    async def scan(self) -> "list[Network]":
+        """Return what was heard on all channels; `OSError` when the radio cannot.
+
+        Names may be of any bytes, come several times, or be empty (hidden).
+        """
+        raise NotImplementedError
+
+    async def join(self, ssid: bytes, password: bytes, hostname: str) -> bool:
+        """Join a network (an empty password: an open one); True once there is an address.
+
+        False when the network refused or is not there. May raise `OSError`, and may never end.
+        """
+        raise NotImplementedError
+
+    def is_joined(self) -> bool:
+        """Tell whether there is a network, with an address in it."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Leave the network and turn the radio off."""
+        raise NotImplementedError
 
 
 class Board:
@@ -29,6 +61,8 @@ class Board:
     awake_ms = 60_000
     flash: "Flash"
     calibration: "Calibration"
+    #: The Wi-Fi of this board; None where the network is somebody else's.
+    radio: "Radio | None" = None
 
     def random(self, size: int) -> bytes:
         """Return true random bytes, fit for keys."""
@@ -75,6 +109,18 @@ class Board:
 
     def write_line(self, text: str) -> None:
         """Write a line to the console, whole."""
+        raise NotImplementedError
+
+    def write_packet(self, packet: bytes) -> None:
+        """Write bytes to the console as they are, between two lines. Boards with a radio only."""
+        raise NotImplementedError
+
+    def interruptible(self, *, on: bool) -> None:
+        """Let Ctrl-C (byte 3) on the console end the program, or let the byte through as any other.
+
+        At a start it ends the program: this is how a programmer's tool breaks in. Boards with a
+        radio only.
+        """
         raise NotImplementedError
 
     async def read_console(self) -> bytes:

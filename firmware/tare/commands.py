@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tare.journal import Journal
     from tare.settings import Settings
     from tare.state import State
+    from tare.wifi import Wifi
 
 
 class Commands:
@@ -31,13 +32,15 @@ class Commands:
         journal: "Journal",
         settings: "Settings",
         renew: "Callable[[Trust], tuple[int, bytes]] | None",
+        wifi: "Wifi | None" = None,
     ) -> None:
         """`renew` does what the verb trust orders, and returns the outcome and what to give back;
-        None for a device that does not know this verb.
+        None for a device that does not know this verb. `wifi`: what a release forgets as well.
         """
         self._state = state
         self._journal = journal
         self._settings = settings
+        self._wifi = wifi
         self._receipt: list[object] | None = None
         # Each takes the order of its verb and returns the outcome, or that and what to give back.
         self._acts: dict[int, Callable[[Any], int | tuple[int, bytes]]] = {
@@ -85,6 +88,11 @@ class Commands:
         self._state.pending = None
         self._state.save()
         return True
+
+    def settled(self) -> None:
+        """Forget what a release left until the cloud had its receipt; at each start as well."""
+        if self._wifi is not None:
+            self._wifi.store.settled(self._journal.oldest)
 
     def _act(self, command: Command) -> list[object]:
         """Return the outcome and, where the verb gives something back, that."""
@@ -136,7 +144,11 @@ class Commands:
 
     def _release(self, order: orders.Release) -> int:
         del order
-        return self._erase_everything()
+        outcome = self._erase_everything()
+        if self._wifi is not None:
+            # The receipt is next, and needs the Wi-Fi to get to the cloud.
+            self._wifi.store.forget_after(self._journal.next_sequence)
+        return outcome
 
     def _erase_person(self, handle: int) -> int:
         if not self._journal.erase(handle):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tare.board import Board
     from tare.mqtt import Stream
     from tare.sync import Device
+    from tare.wifi import Wifi
 
 ASLEEP = "asleep"
 CONNECTING = "connecting"
@@ -38,6 +39,7 @@ DAY_MS = 86_400_000
 _TICK_MS = 1_000
 # What is under way when the awake time ends may still end well: an ack, the leave-taking.
 _GRACE_MS = 2_000
+_USER = "link"
 _MAX_INBOX = 16
 # Messages of one connection that may be nonsense before it counts as hostile.
 _MAX_IGNORED = 32
@@ -62,6 +64,8 @@ class Link:
         #: How long a wake keeps it connected; the application sets it to what was set.
         self.awake_ms: Callable[[], int] = lambda: board.awake_ms
         self.window: ClaimWindow | None = None
+        #: The Wi-Fi to be joined first; None where the network is somebody else's.
+        self.wifi: Wifi | None = None
         #: When it was awake last, in monotonic time.
         self.asleep_ms = board.monotonic_ms()
         self._board = board
@@ -89,6 +93,8 @@ class Link:
         while True:
             await self._sleep(device)
             await self._be_awake(device)
+            if self.wifi is not None:
+                self.wifi.leave(_USER)
             self.asleep_ms = self._board.monotonic_ms()
 
     def due_ms(self, kept: int) -> int:
@@ -180,16 +186,20 @@ class Link:
     async def _open(self, device: "Device") -> "Stream":
         identity = device.identity
         try:
+            if self.wifi is not None:
+                # Before the connection counts: without Wi-Fi an address on trial proves nothing.
+                await asyncio.wait_for_ms(self.wifi.join(_USER), self._limit_ms())
             # The name is resolved anew each time: a broker may move.
             identity.connecting()
-            opening = self._board.open_stream(identity)
-            limit_ms = min(_CONNECT_MS, self._awake_left_ms() + _GRACE_MS)
-            return await asyncio.wait_for_ms(opening, limit_ms)
+            return await asyncio.wait_for_ms(self._board.open_stream(identity), self._limit_ms())
         except asyncio.TimeoutError:
             raise LinkError("connecting takes too long")
         except (OSError, ValueError) as failure:
             # ValueError: a key or certificate that TLS cannot read.
             raise LinkError("connecting failed: %s" % failure)
+
+    def _limit_ms(self) -> int:
+        return min(_CONNECT_MS, self._awake_left_ms() + _GRACE_MS)
 
     async def _converse(self, device: "Device", client: Client) -> None:
         topic = topics.up(device.identity.device_id)

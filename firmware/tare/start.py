@@ -8,10 +8,11 @@ import asyncio
 
 from tare import boot_guard, version
 from tare import console as console_rules
-from tare.app import App, serve_console
+from tare.app import App
 from tare.console import Console
 from tare.display import Display
 from tare.errors import FirmwareError
+from tare.provisioning import serve_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Rescue:
         self._console.log("cannot start: %s" % self._reason)
         display = Display(lambda lines: self._console.event("display", {"lines": lines}))
         display.put("Safe mode", self._reason)
-        await asyncio.gather(serve_console(self._board, self._console), self._wait())
+        await asyncio.gather(serve_line(self._board, self._console), self._wait())
 
     async def _wait(self) -> None:
         while not self._resetting:

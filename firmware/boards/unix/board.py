@@ -1,4 +1,4 @@
-"""The unix board: flash file, standard input and output as console, simulated load cell, TLS.
+"""The unix board: flash file, standard input and output as console, simulated parts, TLS.
 
 The host's clock is never used as the time. (MicroPython's TLS reads it by itself for the dates of
 certificates, as a real board reads its own clock.)
@@ -14,6 +14,7 @@ import time
 import ffi  # type: ignore[import-not-found]  # the unix build's door to the C library: no stubs
 import tls
 
+from boards.unix.radio import SimulatedRadio
 from boards.unix.sensor import SimulatedSensor
 from protocol import frame
 from sim import load_cell, nor
@@ -36,6 +37,7 @@ RESET_CODE = 75
 SLEEP_CODE = 76
 _NUMBER_SIZE = 8
 _NUMBERS = 3
+_CTRL_C = 3
 # SIGALRM ends a process that does not ask for it anew: a watchdog that no Python code can stop.
 _alarm = ffi.open(None).func("I", "alarm", "I")
 
@@ -64,6 +66,8 @@ class UnixBoard(Board):
         self.flash = nor.Nor(nor.File(path, _FLASH_SIZE))
         self.calibration = Calibration(load_cell.ZERO_COUNTS, load_cell.COUNTS_PER_KG)
         self.sensor = SimulatedSensor(self.random, fast=fast)
+        self._radio = self.radio = SimulatedRadio(self.random)
+        self._interruptible = True
         self._watchdog_s = watchdog_s
         self._retained_path = path + ".retained"
         self._retained = b""
@@ -119,6 +123,12 @@ class UnixBoard(Board):
     def write_line(self, text: str) -> None:
         sys.stdout.write(text + "\n")
 
+    def write_packet(self, packet: bytes) -> None:
+        sys.stdout.buffer.write(packet)
+
+    def interruptible(self, *, on: bool) -> None:
+        self._interruptible = on
+
     async def read_console(self) -> bytes:
         """Byte by byte: a read of more would wait until there is more."""
         while not self._input.poll(0):
@@ -129,8 +139,15 @@ class UnixBoard(Board):
             byte = sys.stdin.buffer.read(1)
             if not byte:
                 sys.exit(0)  # the host went away
+            if self._interruptible and byte[0] == _CTRL_C:
+                self._stop()
             data.extend(byte)
         return bytes(data)
+
+    def _stop(self) -> None:
+        """What Ctrl-C does on a chip: the program ends, and nobody feeds the watchdog any more."""
+        while True:
+            time.sleep(1)
 
     async def next_counts(self) -> int:
         return await self.sensor.next_counts()
@@ -155,6 +172,7 @@ class UnixBoard(Board):
     def add_verbs(self, console: "Console") -> None:
         console.add("sim", self.sensor.command)
         console.add("fault", self._fault)
+        console.add("air", self._radio.command)
 
     def bitten(self) -> None:
         """The host says that the watchdog ended the last run; what was retained is lost with it."""
