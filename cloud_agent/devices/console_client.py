@@ -157,7 +157,7 @@ class Console:
             self._on_line(line)
 
     def _read_line(self) -> str | None:
-        """The next whole line; None when there is none yet. An overlong one is dropped."""
+        """The next whole line; None when there is none yet. What is none is dropped."""
         while (end := self._pending.find(b"\n")) < 0:
             if len(self._pending) > _MAX_LINE_FROM_DEVICE:
                 self._pending.clear()
@@ -169,7 +169,9 @@ class Console:
         if self._overlong:
             self._overlong = False
             return None
-        return line.rstrip(b"\r").decode("ascii", errors="replace")
+        text = line.rstrip(b"\r").decode("ascii", errors="replace")
+        # Packets of Improv come between the lines (SPEC 11.4), and names of networks in them.
+        return text if text.isascii() and text.isprintable() else None
 
     def _fill(self) -> bool:
         try:
