@@ -4,8 +4,9 @@ Works inside the caller's transaction and commits nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -94,6 +95,7 @@ def render(
     now_s: int,
     *,
     obeyed: int = 0,
+    references: Callable[[], Mapping[int, int]] = dict,
 ) -> list[bytes]:
     """Signs every waiting order of the device under a new counter, oldest first.
 
@@ -101,6 +103,9 @@ def render(
     database was restored; a counter that is not beyond it would be ignored for ever. Nor may a
     counter of before the restore be given to another order: a receipt that is still on its way
     would close it, though it never reached the device. So counters keep up with the clock.
+
+    `references` gives the weights in g by which the device may know people, by handle: they are
+    in the message, and never in the outbox.
     """
     query = (
         sa.select(_table.c.id, _table.c.verb, _table.c.arguments)
@@ -117,6 +122,8 @@ def render(
         counter += 1
         _note(connection, device, counter, row.id, now_s)
         arguments = cbor.decode(row.arguments)
+        if row.verb in _NAMING and isinstance(arguments, list):
+            arguments = [*arguments[:-1], _with_references(arguments[-1], references())]
         order = command.Command(
             counter=counter,
             issued_s=now_s,
@@ -129,6 +136,15 @@ def render(
     where = schema.device.c.id == device
     connection.execute(schema.device.update().where(where).values(command_counter=counter))
     return messages
+
+
+_NAMING = (command.VERB_CLAIM, command.VERB_PEOPLE)
+
+
+def _with_references(people: Any, references: Mapping[int, int]) -> list[Any]:
+    return [
+        [handle, slot, reference or references.get(handle, 0)] for handle, slot, reference in people
+    ]
 
 
 def settle(

@@ -22,6 +22,7 @@ from cloud_agent.ingest.judge import (
     judge_voids,
 )
 from cloud_agent.ingest.verify import DROPS, Refused, Verified
+from cloud_agent.readings import references
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
 from protocol import answer, command, envelope, fields, frame, topics
@@ -72,7 +73,14 @@ class Handlers:
     def orders(self, connection: sa.Connection, device: str, obeyed: int = 0) -> list[Outgoing]:
         """The device's waiting orders, signed anew."""
         now_s = self._service.now()
-        messages = outbox.render(connection, device, self._signer, now_s, obeyed=obeyed)
+        messages = outbox.render(
+            connection,
+            device,
+            self._signer,
+            now_s,
+            obeyed=obeyed,
+            references=lambda: references.of_device(connection, self._service.vault, device),
+        )
         return [Outgoing(topics.down(device), message) for message in messages]
 
     def _hello(self, connection: sa.Connection, device: str, hello: frame.Hello) -> Handled:

@@ -11,7 +11,7 @@ from cloud_agent.arguments import Arguments, octets, optional_text, text
 from cloud_agent.errors import UsageError
 from cloud_agent.operation import in_thread
 from cloud_agent.privacy.requests import record
-from cloud_agent.readings import changes, listing, passing, zones
+from cloud_agent.readings import changes, listing, passing, references, zones
 from cloud_agent.readings.values import Content
 from protocol import reading as wire
 
@@ -30,7 +30,9 @@ def add(service: Service, account: Account, arguments: Arguments) -> Arguments:
         raise UsageError("an entry has a weight, or a blood pressure with its pulse")
     given = optional_text(arguments, "taken")
     taken_s = service.now() if given is None else _time(account, given)
-    return {"id": changes.add(service, account, taken_s, content).hex()}
+    row = changes.add(service, account, taken_s, content)
+    references.introduce(service, account)
+    return {"id": row.hex()}
 
 
 def correct(service: Service, account: Account, arguments: Arguments) -> Arguments:
@@ -84,7 +86,9 @@ def take(service: Service, account: Account, arguments: Arguments) -> Arguments:
     reading = octets(arguments, "id")
     offered = {each for each, _ in passing.offers(service, account)}
     move = passing.accept if reading in offered else passing.take
-    return {"id": move(service, account, reading).hex()}
+    row = move(service, account, reading)
+    references.introduce(service, account)
+    return {"id": row.hex()}
 
 
 def decline(service: Service, account: Account, arguments: Arguments) -> Arguments:

@@ -19,14 +19,13 @@ from cloud_agent.devices import household
 from cloud_agent.errors import NotFoundError, RefusedError
 from cloud_agent.privacy.ledger import Tombstone, owner_hash
 from cloud_agent.privacy.vault import Purpose
-from cloud_agent.readings import changes, listing, store, values, zones
+from cloud_agent.readings import changes, listing, references, store, values, zones
 from cloud_agent.readings.values import Content
 from cloud_agent.storage import schema
 from cloud_agent.storage.household_schema import former_handle, membership
 from cloud_agent.storage.readings_schema import reading_offer
 from protocol import envelope
 from protocol import frame as wire_frame
-from protocol import reading as wire
 
 if TYPE_CHECKING:
     from cloud_agent.accounts.accounts import Account
@@ -40,7 +39,6 @@ MOST_G: Final = 10_000
 _MONTH_S: Final = 30 * 86_400
 # Who has no reading yet and lives alone: an adult, as the device has it.
 _LIGHTEST_UNSEEN_G: Final = 30_000
-_WEIGHTS: Final = (wire.KIND_WEIGHT, wire.KIND_WEIGHT_IMPEDANCE)
 _LATEST: Final = 50
 
 
@@ -93,7 +91,7 @@ def fits(content: Content, taken_s: int, last: Last | None, *, alone: bool) -> b
     """Whether a reading may be shown to a person. Pure. `last`: their last weight; `alone`:
     nobody else shares the device. What is no weight fits nobody: it may be anybody's.
     """
-    if content.kind not in _WEIGHTS:
+    if content.kind not in references.WEIGHTS:
         return False
     grams = content.values[0]
     if last is None:
@@ -302,7 +300,7 @@ def _last_weight(service: Service, account: Account) -> Last | None:
     """What a device knew as theirs: what is typed, corrected or taken would open the tray."""
     latest = listing.list_readings(service.database, service.vault, account.subject, limit=_LATEST)
     for reading in reversed(latest):
-        known = reading.source == "device" and reading.attribution in {"sure", "asked"}
-        if known and reading.status == "final" and reading.content.kind in _WEIGHTS:
+        known = reading.source == "device" and reading.attribution in references.KNOWN
+        if known and reading.status == "final" and reading.content.kind in references.WEIGHTS:
             return Last(reading.content.values[0], reading.taken_s)
     return None

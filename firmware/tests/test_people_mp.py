@@ -10,10 +10,35 @@ def test_the_only_person_is_recognised_near_the_reference():
         assert people.recognise(known, grams) == handle, grams
 
 
-def test_nobody_or_several_people_are_not_guessed():
+def test_of_several_the_nearest_when_the_others_are_further():
     assert people.recognise([], 72_000) == people.UNKNOWN
-    two = [Person(5, 1, 72_000), Person(6, 2, 90_000)]
-    assert people.recognise(two, 72_000) == people.UNKNOWN
+    three = [Person(5, 1, 72_000), Person(6, 2, 74_500), Person(7, 3, 90_000)]
+    for grams, handle in [
+        (72_000, 5),
+        (72_750, 5),
+        (72_751, 0),
+        (73_749, 0),
+        (73_750, 6),
+        (77_500, 6),
+        (77_501, 0),
+        (68_999, 0),
+        (90_000, 7),
+        (14_000, 0),
+    ]:
+        assert people.recognise(three, grams) == handle, grams
+
+
+def test_of_several_nobody_is_guessed_without_a_reference():
+    two = [Person(5, 1, 72_000), Person(6, 2, 0)]
+    assert people.recognise(two, 90_000) == people.UNKNOWN
+    assert people.recognise(two, 72_500) == 5
+    assert people.recognise([Person(5, 1, 0), Person(6, 2, 0)], 72_000) == people.UNKNOWN
+
+
+def test_two_of_one_weight_are_never_told_apart():
+    twins = [Person(5, 1, 72_000), Person(6, 2, 72_000)]
+    for grams in range(68_000, 76_000, 250):
+        assert people.recognise(twins, grams) == people.UNKNOWN
 
 
 def test_without_a_reference_the_first_adult_counts_and_teaches():
