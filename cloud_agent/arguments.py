@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cloud_agent.errors import UsageError
 
 Arguments = dict[str, Any]
 
+_MOST_TEXT: Final = 10_000
+
 
 def text(arguments: Arguments, name: str) -> str:
     """A text that is not empty."""
-    value = arguments.get(name)
-    if not isinstance(value, str) or not value:
+    value = optional_text(arguments, name)
+    if not value:
         raise UsageError(f"{name} is missing")
     return value
 
 
 def optional_text(arguments: Arguments, name: str) -> str | None:
-    """A text, or None where it is not given."""
+    """A text of at most 10,000 characters that can be stored, or None where it is not given."""
     value = arguments.get(name)
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    # JSON can hold halves of a pair (Unicode, D71), which no encoding can.
+    is_whole = isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+    if not isinstance(value, str) or not is_whole or "\0" in value or len(value) > _MOST_TEXT:
         raise UsageError(f"{name} is not text")
     return value
 
@@ -39,7 +45,7 @@ def files(arguments: Arguments, name: str) -> tuple[Path, ...]:
     given = arguments.get(name, [])
     if not isinstance(given, list):
         raise UsageError(f"{name} is a list of files")
-    paths = tuple(Path(str(path)) for path in given)
+    paths = tuple(Path(text({name: path}, name)) for path in given)
     for path in paths:
         try:
             is_file = path.is_file()

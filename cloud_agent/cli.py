@@ -133,7 +133,7 @@ def refused(
 ) -> None:
     """List messages that were refused: why, by which key and topic, never what was in them."""
     with terminal.connect(data) as client:
-        found = client.ask("frames.refused", {"limit": limit})["refused"]
+        found = client.ask("frames.refused", {"limit": limit} | terminal.operator())["refused"]
     if as_json:
         out.print_json(json.dumps(found))
         return

@@ -1,4 +1,4 @@
-"""Makes a named operation of a function that blocks: it runs in a thread, beside the event loop."""
+"""Makes named operations of functions: in a thread where they block, and for whom they are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cloud_agent.accounts.operators import Role, operator_of
 from cloud_agent.arguments import Arguments
 
 if TYPE_CHECKING:
@@ -22,4 +23,17 @@ def in_thread(work: Work) -> Operation:
         return await asyncio.to_thread(work, service, arguments)
 
     run.__doc__ = work.__doc__
+    return run
+
+
+def of_technician(operation: Operation) -> Operation:
+    """The same, for whoever looks after devices, the broker and backups. While there is no
+    operator, that is who may use the control socket.
+    """
+
+    async def run(service: Service, arguments: Arguments) -> Arguments:
+        await asyncio.to_thread(operator_of, service, arguments, Role.TECHNICIAN)
+        return await operation(service, arguments)
+
+    run.__doc__ = operation.__doc__
     return run

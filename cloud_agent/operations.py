@@ -18,6 +18,7 @@ from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.backup import operations as backup_operations
 from cloud_agent.control import Operation
 from cloud_agent.errors import UsageError
+from cloud_agent.operation import of_technician
 from cloud_agent.privacy import erasure, export, oversight_operations, partners_operations
 from cloud_agent.privacy.requests import operations as request_operations
 from cloud_agent.privacy.requests import record
@@ -139,7 +140,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "account.export": account_export,
     "erasure.status": erasure_status,
     "readings.list": readings_list,
-    "frames.refused": frames_refused,
+    "frames.refused": of_technician(frames_refused),
     **account_operations.OPERATIONS,
     **backup_operations.OPERATIONS,
     **oversight_operations.OPERATIONS,

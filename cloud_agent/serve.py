@@ -29,6 +29,7 @@ from cloud_agent.ingest.link import Link
 from cloud_agent.ingest.pipeline import Pipeline
 from cloud_agent.ingest.tidy import tidy
 from cloud_agent.mail.intake import Intake
+from cloud_agent.operation import of_technician
 from cloud_agent.operations import OPERATIONS
 from cloud_agent.service import Service
 from cloud_agent.storage.engine import Synchronous
@@ -187,8 +188,8 @@ class Server:
             **OPERATIONS,
             **self._devices.table(),
             "server.status": self._status,
-            "broker.stop": self._broker_stop,
-            "broker.start": self._broker_start,
+            "broker.stop": of_technician(self._broker_stop),
+            "broker.start": of_technician(self._broker_start),
         }
 
     async def _status(self, _service: Service, _arguments: dict[str, Any]) -> dict[str, Any]:

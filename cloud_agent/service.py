@@ -67,6 +67,7 @@ class Service:
         self.attempts: Final = Attempts()
         self.recoveries: Final = Attempts()
         self.letters_in: Final = Attempts()
+        self.letters_out: Final = Attempts()
         self.joins: Final = Attempts()
         # Held while an export is written and while a person is erased: no file may appear
         # after the erasure has looked for them.

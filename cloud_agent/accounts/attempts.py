@@ -1,12 +1,14 @@
 """Slows guessing down: after a few failures the next attempt has to wait, longer each time.
 
 Kept in memory, for each address (or its keyed digest) and origin, known or not: an answer
-must not tell whether an account exists, and a stranger elsewhere must not lock the owner out.
+must not tell whether an account exists. `origin` is the way of the attempt, so that a stranger
+on one way does not lock the owner out of another; nobody waits longer than a quarter of an hour.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +31,8 @@ class Attempts:
     """Counts failures by key. The time is an argument."""
 
     def __init__(self) -> None:
-        self._records: dict[tuple[bytes, str], _Record] = {}
+        # The one that was longest ago comes first.
+        self._records: OrderedDict[tuple[bytes, str], _Record] = OrderedDict()
         self._lock = threading.Lock()
 
     def begin(self, who: bytes, origin: str, now_s: int) -> None:
@@ -37,8 +40,12 @@ class Attempts:
         gain nothing. Raises `RefusedError` while the attempt has to wait.
         """
         with self._lock:
-            self._forget(now_s)
             record = self._records.setdefault((who, origin), _Record(0, now_s))
+            self._records.move_to_end((who, origin))
+            while len(self._records) > _MAX_KNOWN:
+                self._records.popitem(last=False)
+            if now_s - record.last_s >= _FORGET_AFTER_S:
+                record.failures = 0
             # A clock that was set back must not lock anyone out until it has caught up.
             record.last_s = min(record.last_s, now_s)
             wait_s = _wait_s(record.failures) - (now_s - record.last_s)
@@ -51,15 +58,6 @@ class Attempts:
         """The attempt was right: the failures before it are forgotten."""
         with self._lock:
             self._records.pop((who, origin), None)
-
-    def _forget(self, now_s: int) -> None:
-        if len(self._records) < _MAX_KNOWN:
-            return
-        self._records = {
-            key: record
-            for key, record in self._records.items()
-            if now_s - record.last_s < _FORGET_AFTER_S
-        }
 
 
 def _wait_s(failures: int) -> int:

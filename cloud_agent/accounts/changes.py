@@ -48,11 +48,14 @@ def ask_for_address(service: Service, account: Account, email: str) -> None:
     """Sends a link to the new address; it takes effect when somebody there opens it.
 
     Whether the address has another account is said nowhere but in that letter. Raises
-    `UsageError` for what is no address.
+    `UsageError` for what is no address, `RefusedError` for too many letters, to it or in all.
     """
     new = emails.normalise(email)
     vault = service.vault
-    taken = vault.store.credential_by_email(vault.email_hmac(new)) is not None
+    digest = vault.email_hmac(new)
+    for who in (account.id, digest):
+        service.letters_out.begin(who, "address", service.now())
+    taken = vault.store.credential_by_email(digest) is not None
     if taken:
         text = _ADDRESS_TAKEN
     else:
@@ -70,7 +73,9 @@ def ask_for_address(service: Service, account: Account, email: str) -> None:
 
 
 def confirm_address(service: Service, text: str) -> None:
-    """The link of `ask_for_address` was opened. Raises `RefusedError`."""
+    """The link of `ask_for_address` was opened. All sessions and open links end: one may lie in
+    the mailbox of before. Raises `RefusedError`.
+    """
     vault = service.vault
     token = tokens.take(vault.store, Kind.ADDRESS, text, service.now())
     account = _active(service, token.subject)
@@ -82,6 +87,7 @@ def confirm_address(service: Service, text: str) -> None:
     # and writes to the old one, and the next change mends it.
     vault.store.set_email_hmac(account.subject, vault.email_hmac(new))
     _save_contact(service, account, Contact(new, before.name))
+    vault.store.remove_tokens(account.subject)
     _write(
         service,
         Letter(account.subject, "changed", before.email, "Your address was changed", _CHANGED),

@@ -1,8 +1,9 @@
 """People who run the service, each with the least rights that their work needs.
 
 A clerk answers letters; privacy looks after breaches and may do what a clerk does; a technician
-sees devices and no person. While there is no operator, whoever may use the data folder's control
-socket (its owner, on their own machine) is all of them, under the name `local`.
+enrols and lists devices, makes backups, stops the broker, and sees no person. While there is no
+operator, whoever may use the data folder's control socket (its owner, on their own machine) is
+all of them, under the name `local`.
 """
 
 from __future__ import annotations

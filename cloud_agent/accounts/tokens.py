@@ -32,9 +32,12 @@ class Kind(StrEnum):
 def issue(
     store: KeyStore, kind: Kind, subject: bytes, *, now_s: int, life_s: int, bound: bytes = b""
 ) -> str:
-    """A new text for the subject, 256 random bits; durable on return."""
+    """A new text for the subject, 256 random bits; durable on return. Raises `RefusedError` for
+    somebody who was erased meanwhile.
+    """
     text = secrets.token_urlsafe(_SIZE)
-    store.add_token(Token(_hash(text), kind.value, subject, bound, now_s, now_s + life_s))
+    if not store.add_token(Token(_hash(text), kind.value, subject, bound, now_s, now_s + life_s)):
+        raise RefusedError("this account is being erased")
     return text
 
 

@@ -52,7 +52,7 @@ def keys(*, to: FolderOption, passphrase_file: PassphraseOption, data: DataOptio
 def list_(*, as_json: JsonOption = False, data: DataOption = None) -> None:
     """List the backups that were made, and when they end."""
     with terminal.connect(data) as client:
-        found = client.ask("backup.list", {})["backups"]
+        found = client.ask("backup.list", terminal.operator())["backups"]
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -121,7 +121,7 @@ def restore(
     put_back(folder.root, sets, unix_time_s(), replace=replace)
     # Opened once: what the ledger knows is erased again, now and not when somebody comes.
     with terminal.connect(data) as client:
-        client.ask("backup.list", {})
+        client.ask("receipts.head", {})
     out.print(f"Restored into {folder.root}. Start `tare serve`.")
 
 
@@ -129,7 +129,7 @@ def _make(kind: str, to: Path, passphrase_file: Path, data: Path | None) -> None
     arguments: dict[str, Any] = {"kind": kind, "folder": str(to.absolute())}
     arguments["passphrase"] = _first_line(passphrase_file)
     with terminal.connect(data) as client:
-        path = client.ask("backup.make", arguments)["path"]
+        path = client.ask("backup.make", arguments | terminal.operator())["path"]
     out.print(f"{path} is written.", soft_wrap=True)
 
 

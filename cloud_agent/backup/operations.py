@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cloud_agent.arguments import Arguments, text
 from cloud_agent.backup import make
 from cloud_agent.errors import UsageError
+from cloud_agent.operation import in_thread, of_technician
 
 if TYPE_CHECKING:
     from cloud_agent.control import Operation
     from cloud_agent.service import Service
 
 
-async def make_backup(service: Service, arguments: Arguments) -> Arguments:
+def make_backup(service: Service, arguments: Arguments) -> Arguments:
     """One set (`kind`) into a folder of this machine."""
     kind, folder = text(arguments, "kind"), Path(text(arguments, "folder"))
     passphrase = text(arguments, "passphrase")
     if kind not in {make.DATA, make.KEYS}:
         raise UsageError("a backup is of data or of keys")
-    path = await asyncio.to_thread(make.make, service, kind, folder, passphrase)
-    return {"path": str(path)}
+    return {"path": str(make.make(service, kind, folder, passphrase))}
 
 
-async def list_backups(service: Service, _arguments: Arguments) -> Arguments:
+def list_backups(service: Service, _arguments: Arguments) -> Arguments:
     """What was made."""
-    return {"backups": await asyncio.to_thread(make.list_backups, service)}
+    return {"backups": make.list_backups(service)}
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
-    "backup.make": make_backup,
-    "backup.list": list_backups,
+    "backup.make": of_technician(in_thread(make_backup)),
+    "backup.list": of_technician(in_thread(list_backups)),
 }

@@ -13,7 +13,7 @@ from cloud_agent.broker.settings import settle_endpoint
 from cloud_agent.config import DataFolder
 from cloud_agent.devices.pki import Authority
 from cloud_agent.errors import NotFoundError
-from cloud_agent.terminal import DataOption, JsonOption, connect, out
+from cloud_agent.terminal import DataOption, JsonOption, connect, operator, out
 
 app = typer.Typer(no_args_is_help=True, help="The MQTT broker: its state, and Mosquitto's rules.")
 
@@ -68,7 +68,7 @@ def _ask(data: Path | None, operation: str) -> dict[str, Any]:
     if not DataFolder.choose(data).control_socket.exists():
         raise NotFoundError("no server runs on this data folder: start it with tare serve")
     with connect(data) as client:
-        return client.ask(operation, {})
+        return client.ask(operation, {} if operation == "server.status" else operator())
 
 
 def _show(state: dict[str, Any], *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cloud_agent import terminal
 from cloud_agent.devices.console_client import Console
 from cloud_agent.devices.errors import ConsoleError, EnrolmentError
 from cloud_agent.errors import RefusedError, UsageError
@@ -63,13 +64,14 @@ def enroll(*, port: PortOption, data: DataOption = None, as_json: JsonOption = F
         about = console.request("about")
         if isinstance(about, dict) and about.get("enrolled"):
             raise EnrolmentError(f"this device is enrolled already, as {about.get('id')}")
-        challenge = bytes.fromhex(client.ask("device.enrol-begin", {})["challenge"])
+        who = terminal.operator()
+        challenge = bytes.fromhex(client.ask("device.enrol-begin", who)["challenge"])
         request = console.enrol_begin(challenge)
-        answer = client.ask("device.enrol-answer", {"request": request.hex()})
+        answer = client.ask("device.enrol-answer", {"request": request.hex()} | who)
         device = console.enrol_finish(bytes.fromhex(answer["reply"]))
         if device != answer["device"]:
             raise ConsoleError("the device has stored another id than it was given")
-        client.ask("device.enrol-finish", {"device": device})
+        client.ask("device.enrol-finish", {"device": device} | who)
     if as_json:
         out.print_json(data={"device": device})
     else:
@@ -226,7 +228,7 @@ def renew(
 def list_(*, data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the devices that are enrolled here."""
     with connect(data) as client:
-        devices = client.ask("device.list", {})["devices"]
+        devices = client.ask("device.list", terminal.operator())["devices"]
     if as_json:
         out.print_json(data=devices)
         return

@@ -23,6 +23,7 @@ from cloud_agent.devices.errors import UnknownDeviceError
 from cloud_agent.devices.pki import Authority
 from cloud_agent.devices.release import release
 from cloud_agent.errors import UsageError
+from cloud_agent.operation import of_technician
 from cloud_agent.service import Service
 from protocol import settings
 from protocol import trust as trust_parts
@@ -50,15 +51,15 @@ class DeviceOperations:
     def table(self) -> dict[str, Operation]:
         """Names and what they do, for the dispatcher."""
         return {
-            "device.enrol-begin": self._enrol_begin,
-            "device.enrol-answer": self._enrol_answer,
-            "device.enrol-finish": self._enrol_finish,
+            "device.enrol-begin": of_technician(self._enrol_begin),
+            "device.enrol-answer": of_technician(self._enrol_answer),
+            "device.enrol-finish": of_technician(self._enrol_finish),
             "device.claim": self._claim,
             "device.release": self._release,
             "device.set": self._set,
             "device.orders": self._orders,
             "device.renew": self._renew,
-            "device.list": self._list,
+            "device.list": of_technician(self._list),
             "device.invite": _invite,
             "device.join": _join,
             "device.leave": _leave,

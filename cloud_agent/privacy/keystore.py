@@ -117,8 +117,8 @@ class KeyStore(Protocol):
     def unconfirmed(self) -> list[bytes]:
         """Subjects whose account was being made when the process ended."""
 
-    def add_token(self, new: Token) -> None:
-        """Keeps a token."""
+    def add_token(self, new: Token) -> bool:
+        """Adds one; False, and nothing, for a subject who has no credential (any more)."""
 
     def token(self, token_hash: bytes) -> Token | None:
         """The token of a hash."""
@@ -283,9 +283,17 @@ class SqliteKeyStore:
         query = sa.select(credential.c.subject).where(credential.c.confirmed == 0)
         return list(self._writer.call(lambda c: c.execute(query).scalars().all()))
 
-    def add_token(self, new: Token) -> None:
+    def add_token(self, new: Token) -> bool:
         """See `KeyStore`."""
-        self._execute(token.insert().values(**asdict(new)))
+        known = sa.select(sa.exists().where(credential.c.subject == new.subject))
+
+        def add(connection: sa.Connection) -> bool:
+            if not connection.execute(known).scalar_one():
+                return False
+            connection.execute(token.insert().values(**asdict(new)))
+            return True
+
+        return self._writer.call(add)
 
     def token(self, token_hash: bytes) -> Token | None:
         """See `KeyStore`."""

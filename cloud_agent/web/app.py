@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from cloud_agent.accounts import changes, tokens
 from cloud_agent.accounts.tokens import Kind
-from cloud_agent.errors import RefusedError, TareError
+from cloud_agent.errors import RefusedError, TareError, UsageError
 from cloud_agent.privacy.register import read_controller
 from cloud_agent.privacy.requests import operations as requests
 from cloud_agent.web import pages
@@ -128,7 +128,10 @@ async def _front(_request: Request) -> Response:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=16)
+    try:
+        fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=16)
+    except ValueError as error:
+        raise UsageError("a form has at most 16 fields") from error
     return {name: values[-1] for name, values in fields.items()}
 
 

@@ -15,7 +15,7 @@ from cloud_agent.accounts.tokens import Kind as TokenKind
 from cloud_agent.arguments import Arguments, files, optional_text, text
 from cloud_agent.errors import NotFoundError, RefusedError, TareError, UsageError
 from cloud_agent.operation import Work, in_thread
-from cloud_agent.privacy import access_log, proof
+from cloud_agent.privacy import access_log, proof, receipts
 from cloud_agent.privacy.requests import acts, letters, post, record, search, work
 from cloud_agent.privacy.requests.acts import NewRequest
 from cloud_agent.privacy.requests.record import Request, parse_id
@@ -116,6 +116,8 @@ def receipt(service: Service, arguments: Arguments) -> Arguments:
         known = None if nonce is None else bytes.fromhex(nonce)
     except ValueError as error:
         raise UsageError("the code of a receipt is hexadecimal") from error
+    if known is not None and len(known) != receipts.NONCE_SIZE:
+        raise UsageError(f"the code of a receipt has {2 * receipts.NONCE_SIZE} digits")
     request = parse_id(text(arguments, "request"))
     if record.get(service, request).steps:
         work.finish_if_shown(service, request)

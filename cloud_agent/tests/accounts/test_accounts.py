@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_agent.accounts import accounts, agreements, emails, passwords
+from cloud_agent.accounts import attempts as counting
 from cloud_agent.accounts.accounts import NewAccount
 from cloud_agent.accounts.attempts import Attempts
 from cloud_agent.errors import RefusedError, UsageError
@@ -312,6 +313,19 @@ def test_waiting_grows_and_ends() -> None:
     assert waited_s > 3600, "forty guesses take more than an hour"
     attempts.succeeded(b"who", "local")
     attempts.begin(b"who", "local", now_s)
+
+
+def test_many_strangers_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "_MAX_KNOWN", 10)
+    attempts = Attempts()
+    for number in range(1_000):
+        attempts.begin(b"%d" % number, "local", number)
+        assert len(attempts._records) <= 10
+    for _ in range(5):
+        attempts.begin(b"who", "local", 1_000)
+    with pytest.raises(RefusedError):
+        attempts.begin(b"who", "local", 1_000)
+    attempts.begin(b"who", "local", 1_000 + 3_600)
 
 
 def test_the_texts_in_force_say_which_version_they_are() -> None:

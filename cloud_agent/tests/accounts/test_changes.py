@@ -77,6 +77,14 @@ class TestSessions:
             sessions.account_of(household.service, texts[0])
         assert sessions.account_of(household.service, texts[1]) == ann
 
+    def test_nothing_is_written_for_who_is_erased_meanwhile(
+        self, household: Household, ann: Account
+    ) -> None:
+        erasure.erase(household.service, ann)
+        with pytest.raises(RefusedError):
+            sessions.sign_in(household.service, ann)
+        assert ann.subject not in household.service.folder.keys.read_bytes()
+
     def test_the_file_holds_no_session(self, household: Household, ann: Account) -> None:
         text = sessions.sign_in(household.service, ann)
         assert text.encode() not in household.service.folder.keys.read_bytes()
@@ -155,6 +163,36 @@ class TestAddress:
         with pytest.raises(RefusedError):
             accounts.authenticate(service, "ann@example.org", PASSWORD)
         assert ("ann@example.org", "Your address was changed") in letters(household)
+
+    def test_the_mailbox_of_before_opens_nothing_any_more(
+        self, household: Household, ann: Account
+    ) -> None:
+        service = household.service
+        session = sessions.sign_in(service, ann)
+        changes.ask_for_recovery(service, "ann@example.org")
+        [old] = in_folder(service.folder.mail)
+        changes.ask_for_address(service, ann, "anne@example.net")
+        [new] = [each for each in in_folder(service.folder.mail) if each["To"] != old["To"]]
+        changes.confirm_address(service, link_in(new))
+        with pytest.raises(RefusedError):
+            changes.recover(service, link_in(old), NEW_PASSWORD)
+        with pytest.raises(RefusedError):
+            sessions.account_of(service, session)
+
+    @pytest.mark.parametrize("one", [True, False])
+    def test_nobodys_postbox_is_filled(
+        self, household: Household, ann: Account, *, one: bool
+    ) -> None:
+        """Neither one address by many accounts, nor many addresses by one account."""
+        people = [ann] + [household.open_account(f"p{n}@example.org") for n in range(6)]
+        refused = 0
+        for number, each in enumerate(people):
+            to = "eve@example.net" if one else f"eve{number}@example.net"
+            try:
+                changes.ask_for_address(household.service, each if one else ann, to)
+            except RefusedError:
+                refused += 1
+        assert (len(letters(household)), refused) == (5, 2)
 
     def test_one_that_has_an_account_is_told_and_nothing_else(
         self, household: Household, ann: Account

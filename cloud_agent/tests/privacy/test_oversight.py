@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from cloud_agent import housekeeping
 from cloud_agent.accounts import operators
 from cloud_agent.accounts.operators import Role
+from cloud_agent.control import Operation
+from cloud_agent.devices.operations import DeviceOperations
 from cloud_agent.errors import NotFoundError, RefusedError, UsageError
 from cloud_agent.operations import OPERATIONS
 from cloud_agent.privacy import access_log, breaches, erasure
@@ -175,6 +177,10 @@ def test_the_database_wants_a_reason_of_an_operator(home: Home, reason: str | No
         home.service.writer.call(lambda c: c.execute(access.insert().values(row)))
 
 
+async def _do(operation: Operation, home: Home) -> dict[str, Any]:
+    return await operation(home.service, {})
+
+
 class TestOperators:
     def add(self, home: Home, name: str, role: Role) -> dict[str, str]:
         operators.add(home.service, name, role, OPERATOR_PASSWORD)
@@ -197,6 +203,8 @@ class TestOperators:
         may = {
             "request.list": {Role.CLERK, Role.PRIVACY},
             "breach.list": {Role.PRIVACY},
+            "backup.list": {Role.TECHNICIAN},
+            "frames.refused": {Role.TECHNICIAN},
         }
         for operation, allowed in may.items():
             for role, who in people.items():
@@ -205,6 +213,17 @@ class TestOperators:
                 else:
                     with pytest.raises(RefusedError, match="role"):
                         ask(home, operation, **who)
+
+    def test_devices_and_backups_are_the_technicians(self, home: Home) -> None:
+        ask(home, "backup.list")
+        self.add(home, "ines", Role.CLERK)
+        of_devices = DeviceOperations(home.service).table()
+        for name in ("device.list", "device.enrol-begin", "device.enrol-answer"):
+            with pytest.raises(RefusedError, match="operators"):
+                asyncio.run(_do(of_devices[name], home))
+        for name in ("backup.list", "backup.make", "frames.refused"):
+            with pytest.raises(RefusedError, match="operators"):
+                ask(home, name)
 
     def test_a_clerk_appoints_nobody(self, home: Home) -> None:
         clerk = self.add(home, "ines", Role.CLERK)

@@ -327,3 +327,20 @@ def test_what_is_restricted_is_used_nowhere(household: Household, ann: Account) 
         with pytest.raises(RefusedError, match="kept and not used"):
             ask(household, operation, id=row, **ANN)
     ask(household, "readings.correct", id=row, weight="73.0", **ANN)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b", "x" * 10_001, 5, ["a"]])
+@pytest.mark.parametrize("name", ["email", "password", "code", "session", "request", "reason"])
+def test_what_is_no_text(household: Household, ann: Account, name: str, text: object) -> None:
+    del ann
+    operations = {"code": "request.confirm", "request": "request.read", "reason": "request.find"}
+    operation = operations.get(name, "request.mine")
+    with pytest.raises((UsageError, NotFoundError)):
+        ask(household, operation, **(ANN | {name: text}))
+
+
+def test_a_code_of_a_receipt_that_cannot_be(household: Household, ann: Account) -> None:
+    del ann
+    request = ask(household, "request.open", kind="access", **ANN)["request"]
+    with pytest.raises(UsageError, match="64 digits"):
+        ask(household, "request.receipt", request=request, nonce="00")

@@ -163,3 +163,13 @@ def test_what_is_written_to_us_is_never_markup(
     answer = browser.get("/request/<script>alert(1)</script>")
     assert "<script" not in answer.text
     assert household.service.folder.mail.exists()
+
+
+def test_a_form_of_too_many_fields_is_no_error_of_ours(
+    household: Household, ann: Account, browser: TestClient
+) -> None:
+    changes.ask_for_recovery(household.service, "ann@example.org")
+    link = "/recover/" + link_in(in_folder(household.service.folder.mail)[-1])
+    fields = {f"field{number}": "x" for number in range(17)}
+    assert browser.post(link, data=fields, headers=HERE).status_code == 400
+    assert accounts.by_id(household.service.database, ann.id) == ann
