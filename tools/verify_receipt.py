@@ -4,8 +4,10 @@
 
 It shares no code with the program that makes receipts. The signature is Ed25519, written out
 from RFC 8032, section 5.1; the hash that says whom a receipt is about is
-SHA-256(nonce, address). Exit code 0: everything that was asked holds; 1: something does not;
-2: the file cannot be read.
+SHA-256(nonce, address), the address in NFKC and without case. Exit code 0: everything holds, and
+the key is the one that you gave; 1: something does not hold; 2: a file cannot be read, or is no
+receipt; 3: all else holds, but nobody said which key is the service's, so anybody may have
+signed it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import base64
 import hashlib
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +33,28 @@ BASE_Y = 4 * pow(5, P - 2, P) % P
 BASE = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)
 
 
+HOLDS, DOES_NOT_HOLD, UNREADABLE, KEY_UNKNOWN = 0, 1, 2, 3
+EXIT_CODES = (
+    "Exit code 0: everything holds, and the key is the one that you gave; 1: something does not "
+    "hold; 2: a file cannot be read, or is no receipt; 3: all else holds, but without "
+    "--public-key nobody knows who signed it."
+)
+VERSION = 1
+TEXTS = ("request", "kind", "previous", "key", "about")
+DATES = ("received", "finished", "unreadable", "compacted", "backup_horizon")
+LISTS = ("retained", "not_verified")
+
 Point = tuple[int, int, int, int]
-Log = list[tuple[bytes, bytes]]  # signature, signed bytes
+NEUTRAL: Point = (0, 1, 1, 0)
+Log = list[tuple[bytes, bytes, dict[str, Any]]]  # signature, signed bytes, what they say
 
 
 class BadError(Exception):
     """Something does not hold; the text says what."""
+
+
+class FormError(Exception):
+    """A file is none of those that are read here, whoever signed it."""
 
 
 @dataclass(frozen=True)
@@ -50,49 +69,107 @@ class Document:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the checks; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Checks a receipt of Tare.")
+    parser = argparse.ArgumentParser(description="Checks a receipt of Tare.", epilog=EXIT_CODES)
     parser.add_argument("receipt", type=Path, help="the file that you were given")
-    parser.add_argument("--public-key", help="the key that the service publishes, in hex")
+    parser.add_argument(
+        "--public-key",
+        help="the key that the service publishes, in hex; without it the exit code is 3 at best",
+    )
     parser.add_argument("--email", help="your address: is this receipt about you?")
     parser.add_argument("--log", type=Path, help="the service's log of receipts: is yours in it?")
     given = parser.parse_args(arguments)
     try:
         document = read_document(given.receipt)
         log = read_log(given.log) if given.log else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print("cannot be read:", error)
-        return 2
+        address = None if given.email is None else normalise(given.email)
+    except (FormError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        say(f"cannot be read: {str(error) or type(error).__name__}")
+        return UNREADABLE
     try:
-        for line in check(document, given.public_key, given.email, log):
-            print("holds:", line)
+        for line in check(document, given.public_key, address, log):
+            say(f"holds: {line}")
     except BadError as bad:
-        print("DOES NOT HOLD:", bad)
-        return 1
-    print(summary(document.receipt))
-    return 0
+        say(f"DOES NOT HOLD: {bad}")
+        return DOES_NOT_HOLD
+    if given.public_key is None:
+        say(
+            f"NOT CHECKED: whether key {document.receipt['key']} is the service's. Anybody can "
+            "make a key and sign with it: give the one that the service publishes (--public-key)"
+        )
+    say("")
+    for line in summary(document.receipt):
+        say(line)
+    return HOLDS if given.public_key is not None else KEY_UNKNOWN
+
+
+def say(line: str) -> None:
+    """Prints one line. What a file holds cannot steer the terminal or begin another line."""
+    encoding = sys.stdout.encoding or "ascii"
+    visible = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in line
+    )
+    print(visible.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def read_document(path: Path) -> Document:
-    """The file; ValueError, KeyError or TypeError for anything else."""
+    """The file; FormError, ValueError, KeyError, TypeError or RecursionError for any other."""
     document = json.loads(path.read_bytes().decode())
-    if not isinstance(document["receipt"], dict):
-        raise TypeError("there is no receipt in it")
+    receipt = document["receipt"]
+    check_form(receipt)
+    canonical(receipt)
     return Document(
-        receipt=document["receipt"],
+        receipt=receipt,
         signature=unbase64(document["signature"]),
         public_key=bytes.fromhex(document["public_key"]),
         nonce=bytes.fromhex(document["nonce"]) if "nonce" in document else None,
     )
 
 
+def check_form(receipt: object) -> None:
+    """Raises FormError for what is no receipt."""
+    if not isinstance(receipt, dict):
+        raise FormError("there is no receipt in it")
+    for name in TEXTS:
+        if not isinstance(receipt.get(name), str):
+            raise FormError(f"this is no receipt: {name} is no text")
+    if type(receipt.get("index")) is not int or receipt["index"] < 1:
+        raise FormError("this is no receipt: index is no number of a line")
+    if type(receipt.get("version")) is not int or receipt["version"] != VERSION:
+        raise FormError("this is no receipt of a version that is known here")
+    for name in DATES:
+        if not isinstance(receipt.get(name, ""), str):
+            raise FormError(f"this is no receipt: {name} is no text")
+    for name in LISTS:
+        listed = receipt.get(name, [])
+        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+            raise FormError(f"this is no receipt: {name} is no list of texts")
+
+
 def read_log(path: Path) -> Log:
-    """The log's lines: pairs of signature and signed bytes."""
-    pairs = [line.partition(b" ")[::2] for line in path.read_bytes().split(b"\n") if line]
-    return [(unbase64(signature.decode()), signed) for signature, signed in pairs]
+    """The log's lines; FormError or RecursionError for anything else."""
+    log = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        signature, _, signed = line.partition(b" ")
+        try:
+            entry = (unbase64(signature.decode()), signed, json.loads(signed.decode()))
+            check_form(entry[2])
+        except (ValueError, FormError) as error:
+            raise FormError(f"line {number} of the log: {error}") from error
+        log.append(entry)
+    return log
+
+
+def normalise(email: str) -> str:
+    """One form for all spellings of an address, as the service has it; ValueError for half a
+    character, which no address has.
+    """
+    address = unicodedata.normalize("NFKC", email).strip().casefold()
+    address.encode()
+    return address
 
 
 def check(
-    document: Document, public_key: str | None, email: str | None, log: Log | None
+    document: Document, public_key: str | None, address: str | None, log: Log | None
 ) -> Iterator[str]:
     """Yields what holds; raises BadError at what does not."""
     receipt, key = document.receipt, document.public_key
@@ -101,17 +178,18 @@ def check(
         raise BadError("it was signed by another key than the one that you gave")
     if receipt.get("key") != hashlib.sha256(key).hexdigest()[:16]:
         raise BadError("it names another key than the one that is in the file")
+    if has_small_order(key):
+        raise BadError("its key is one that anybody can sign with")
     if not verify(key, signed, document.signature):
         raise BadError("the signature: it was not made for these words by this key")
     yield "the signature of key " + receipt["key"]
-    if email is not None:
+    if address is not None:
         if document.nonce is None:
             raise BadError("there is no nonce in the file: nobody can tell whom it is about")
-        address = email.strip().lower().encode()
-        about = hashlib.sha256(document.nonce + address).hexdigest()
+        about = hashlib.sha256(document.nonce + address.encode()).hexdigest()
         if about != receipt.get("about"):
             raise BadError("it is not about this address")
-        yield "it is about " + email.strip()
+        yield "it is about " + address
     if log is not None:
         yield from check_log(receipt, signed, key, log)
 
@@ -119,27 +197,26 @@ def check(
 def check_log(receipt: dict[str, Any], signed: bytes, key: bytes, log: Log) -> Iterator[str]:
     """The chain of the whole log, and the receipt's place in it."""
     previous = "0" * 64
-    for number, (signature, entry) in enumerate(log, start=1):
-        parsed = json.loads(entry.decode())
-        if parsed.get("previous") != previous or parsed.get("index") != number:
+    for number, (signature, entry, parsed) in enumerate(log, start=1):
+        if parsed["previous"] != previous or parsed["index"] != number:
             raise BadError(f"line {number} of the log does not follow the one before")
         if not verify(key, entry, signature):
             raise BadError(f"line {number} of the log: its signature")
         previous = hashlib.sha256(entry).hexdigest()
-    index = receipt.get("index", 0)
-    if not 0 < index <= len(log) or log[index - 1][1] != signed:
+    index = receipt["index"]
+    if index > len(log) or log[index - 1][1] != signed:
         raise BadError("it is not in the log")
     yield f"it is line {index} of {len(log)} of the log, which is unbroken"
 
 
-def summary(receipt: dict[str, Any]) -> str:
-    """The receipt in a few words."""
-    words = ["", f"request   {receipt.get('request')}", f"what      {receipt.get('kind')}"]
-    dates = ("received", "finished", "unreadable", "compacted", "backup_horizon")
-    words += [f"{name:9} {receipt[name]}" for name in dates if receipt.get(name)]
-    for name in ("retained", "not_verified"):
-        words.extend(f"{name.replace('_', ' ')}: {each}" for each in receipt.get(name, []))
-    return "\n".join(words)
+def summary(receipt: dict[str, Any]) -> Iterator[str]:
+    """The receipt in a few lines."""
+    yield f"request   {receipt['request']}"
+    yield f"what      {receipt['kind']}"
+    yield from (f"{name:9} {receipt[name]}" for name in DATES if receipt.get(name))
+    for name in LISTS:
+        for each in receipt.get(name, []):
+            yield f"{name.replace('_', ' ')}: {each}"
 
 
 def canonical(value: object) -> bytes:
@@ -162,11 +239,17 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
         return False
     key, nonce_point = decompress(public_key), decompress(signature[:32])
     scalar = int.from_bytes(signature[32:], "little")
-    if key is None or nonce_point is None or scalar >= ORDER:
+    if key is None or nonce_point is None or scalar >= ORDER or has_small_order(public_key):
         return False
     digest = hashlib.sha512(signature[:32] + public_key + message).digest()
     challenge = int.from_bytes(digest, "little") % ORDER
     return equal(multiply(scalar, BASE), add(nonce_point, multiply(challenge, key)))
+
+
+def has_small_order(public_key: bytes) -> bool:
+    """Whether it is one of the few points under which one signature fits every text."""
+    key = decompress(public_key) if len(public_key) == 32 else None
+    return key is not None and equal(multiply(8, key), NEUTRAL)
 
 
 def add(p: Point, q: Point) -> Point:
@@ -179,7 +262,7 @@ def add(p: Point, q: Point) -> Point:
 
 def multiply(scalar: int, point: Point) -> Point:
     """The point added to itself so many times."""
-    result = (0, 1, 1, 0)
+    result = NEUTRAL
     while scalar:
         if scalar & 1:
             result = add(result, point)

@@ -33,7 +33,9 @@ class TestByOneself:
         answer = ask(household, "request.open", kind=kind, **ANN)
         assert answer["state"] == "fulfilled"
         (tmp_path / "receipt.json").write_text(answer["document"])
-        assert verify_receipt.main([str(tmp_path / "receipt.json"), "--email", ANN["email"]]) == 0
+        command = [str(tmp_path / "receipt.json"), "--email", ANN["email"], "--public-key"]
+        key = household.service.receipts.public_key.hex()
+        assert verify_receipt.main([*command, key]) == 0
         mine = ask(household, "request.mine", **ANN)["requests"]
         assert [each["request"] for each in mine] == [answer["request"]]
         [letter] = in_folder(household.service.folder.mail)
@@ -73,7 +75,8 @@ class TestByOneself:
         arguments = {"request": answer["request"], "nonce": answer["receipt_code"]}
         document = ask(household, "request.receipt", **arguments)["document"]
         (tmp_path / "receipt.json").write_text(document)
-        command = [str(tmp_path / "receipt.json"), "--email", ANN["email"], "--log"]
+        command = [str(tmp_path / "receipt.json"), "--email", ANN["email"]]
+        command += ["--public-key", household.service.receipts.public_key.hex(), "--log"]
         assert verify_receipt.main([*command, str(household.service.folder.receipts)]) == 0
         receipt = json.loads(document)["receipt"]
         assert receipt["found_after"] == {}
