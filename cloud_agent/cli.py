@@ -30,6 +30,8 @@ from cloud_agent.privacy.requests.cli import app as request_app
 from cloud_agent.readings import changes_cli as _changes_cli  # noqa: F401 - adds its commands
 from cloud_agent.readings.cli import app as readings_app
 from cloud_agent.terminal import DataOption, JsonOption, out
+from tools.errors import ToolError
+from tools.firmware.cli import app as firmware_app
 
 _HELP: Final = f"""Tare: an open connected scale and blood-pressure cuff with a cloud of your own.
 
@@ -60,6 +62,7 @@ app.add_typer(backup_app, name="backup")
 app.command()(register)
 app.command()(restore)
 app.add_typer(broker_app, name="broker")
+app.add_typer(firmware_app, name="firmware")
 
 
 class BrokerKind(StrEnum):
@@ -158,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(args=None if arguments is None else list(arguments), prog_name="tare")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-    except TareError as error:
+    except (TareError, ToolError) as error:
         return terminal.report(error)
     except KeyboardInterrupt:
         return terminal.INTERRUPTED

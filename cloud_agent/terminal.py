@@ -20,6 +20,7 @@ from rich.table import Table
 from cloud_agent.client import Client
 from cloud_agent.config import DataFolder
 from cloud_agent.errors import TareError, UsageError
+from tools.errors import ToolError
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused or not found; "
@@ -134,7 +135,7 @@ def table(*names: str, whole: tuple[str, ...] = ()) -> Table:
     return made
 
 
-def report(error: TareError) -> int:
+def report(error: TareError | ToolError) -> int:
     """Prints an error as one line; returns the exit code."""
     errors.print(f"tare: {printable(str(error))}")
     return error.exit_code

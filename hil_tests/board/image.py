@@ -54,10 +54,9 @@ _BUILD_TIMEOUT_S = 900
 
 @dataclass(frozen=True)
 class Image:
-    """A built image: the program for QEMU, and the cross compiler of the same release."""
+    """A built image: the program for QEMU."""
 
     firmware: Path
-    mpy_cross: Path
 
 
 def find_or_build(progress: Report = silent) -> Image:
@@ -75,7 +74,7 @@ def find_or_build(progress: Report = silent) -> Image:
         folder = micropython.cache_folder() / f"rig-{_BOARD.lower()}-{_digest()}"
         if not folder.is_dir():
             _build(folder, release, progress)
-    return Image(folder / "firmware.elf", folder / "mpy-cross")
+    return Image(folder / "firmware.elf")
 
 
 def provide_programs() -> None:
@@ -140,7 +139,6 @@ def _build(folder: Path, release: apt_sources.Release, progress: Report) -> None
         product = work / "product"
         product.mkdir()
         shutil.copy2(source / f"ports/qemu/build-{_BOARD}/firmware.elf", product)
-        shutil.copy2(source / "mpy-cross/build/mpy-cross", product)
         product.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -13,9 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hil_tests.board import image, qemu, rom
+from hil_tests.board import image, qemu
 from hil_tests.board.errors import BoardError
 from tools.errors import ToolError
+from tools.firmware import rom, targets
 from tools.progress import Step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +76,7 @@ def measure(rig_image: image.Image) -> Figures:
     tree = rom.files(ROOT / "protocol", "protocol")
     tree |= rom.files(ROOT / "firmware" / "tare", "tare")
     tree["rig.py"] = device / "rig.py"
-    with qemu.Board(rig_image, rom.pack(tree, rig_image.mpy_cross)) as board:
+    with qemu.Board(rig_image, rom.pack(tree, targets.RIG_ARCHITECTURE)) as board:
         run = board.run(_PROGRAM, timeout_s=_TIMEOUT_S)
     sizes, *results = run.output.splitlines()
     if results != [*["True False"] * _KEYS, "True True"]:
@@ -90,7 +91,7 @@ def measure(rig_image: image.Image) -> Figures:
         portable_sign=run.counts["portable_sign"],
         portable_verify=run.counts["portable_verify"],
         table_bytes=table_bytes,
-        code_bytes=_code_bytes(rig_image) - table_bytes,
+        code_bytes=_code_bytes() - table_bytes,
         heap_bytes=heap_bytes,
     )
 
@@ -127,9 +128,9 @@ def _most(run: qemu.Run, name: str) -> qemu.Count:
     )
 
 
-def _code_bytes(rig_image: image.Image) -> int:
+def _code_bytes() -> int:
     sources = (ROOT / "firmware" / "tare").glob("p256_*.py")
-    return sum(len(rom.compiled(source, rig_image.mpy_cross)) for source in sources)
+    return sum(len(rom.compiled(source, targets.RIG_ARCHITECTURE)) for source in sources)
 
 
 def _bytes(size: int | None) -> str:

@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from hil_tests.board import image, qemu, rom
+from hil_tests.board import image, qemu
 from hil_tests.board.errors import BoardError, BoardMissingError
 from tools import apt_sources, system_packages
 from tools.apt_private import ArchiveError, PrivateArchive
 from tools.errors import SetupError
+from tools.firmware import rom, targets
+from tools.firmware.errors import BuildError
 
 _DEVICE = Path(image.__file__).parent / "device"
 
 
 @pytest.fixture
 def board(rig_image: image.Image) -> Iterator[qemu.Board]:
-    contents = rom.pack({"rig.py": _DEVICE / "rig.py"}, rig_image.mpy_cross)
+    contents = rom.pack({"rig.py": _DEVICE / "rig.py"}, targets.RIG_ARCHITECTURE)
     with qemu.Board(rig_image, contents) as powered:
         yield powered
 
@@ -38,7 +40,7 @@ print(add(40, 2))
 
 
 def test_counts_are_the_same_in_every_run(rig_image: image.Image) -> None:
-    contents = rom.pack({"rig.py": _DEVICE / "rig.py"}, rig_image.mpy_cross)
+    contents = rom.pack({"rig.py": _DEVICE / "rig.py"}, targets.RIG_ARCHITECTURE)
     program = """
 import rig
 rig.count("work", sum, range(1000))
@@ -103,10 +105,10 @@ def test_a_board_that_resets_is_an_error(board: qemu.Board) -> None:
         board.run("import machine; machine.reset()")
 
 
-def test_code_that_does_not_compile_is_an_error(rig_image: image.Image, tmp_path: Path) -> None:
+def test_code_that_does_not_compile_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def\n")
-    with pytest.raises(BoardError, match=r"(?s)broken\.py does not compile.*SyntaxError"):
-        rom.pack({"broken.py": tmp_path / "broken.py"}, rig_image.mpy_cross)
+    with pytest.raises(BuildError, match=r"(?s)broken\.py does not compile.*SyntaxError"):
+        rom.pack({"broken.py": tmp_path / "broken.py"}, targets.RIG_ARCHITECTURE)
 
 
 def test_files_and_folders_are_found_on_the_board(rig_image: image.Image, tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_files_and_folders_are_found_on_the_board(rig_image: image.Image, tmp_pa
     (package / "tests" / "hidden.py").write_text("")
     (package / "data.json").write_text("[1]")
     (package / "notes.txt").write_text("stays behind")
-    contents = rom.pack(rom.files(package, "package"), rig_image.mpy_cross)
+    contents = rom.pack(rom.files(package, "package"), targets.RIG_ARCHITECTURE)
     with qemu.Board(rig_image, contents) as powered:
         listed = powered.run("import os; print(sorted(os.listdir('/rom/package')))")
         assert listed.output == "['data.json', 'module.mpy']\n"

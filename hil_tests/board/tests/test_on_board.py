@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hil_tests.board import image, qemu, rom
+from hil_tests.board import image, qemu
+from tools.firmware import rom, targets
 
 _ROOT = Path(__file__).resolve().parents[3]
 _DEVICE = _ROOT / "hil_tests" / "board" / "device"
@@ -62,8 +63,8 @@ def _runs_on_the_board(path: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def contents(rig_image: image.Image) -> bytes:
-    return rom.pack(_contents(), rig_image.mpy_cross)
+def contents() -> bytes:
+    return rom.pack(_contents(), targets.RIG_ARCHITECTURE)
 
 
 @pytest.fixture(scope="module")

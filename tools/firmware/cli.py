@@ -1,0 +1,72 @@
+"""`tare firmware ...`: build the firmware's image, and bring it onto a board by cable.
+
+The compiler and mpremote are an engineer's: they are imported only when a command runs, so that a
+cloud starts without them.
+"""
+# ruff: noqa: PLC0415 - as said above
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cloud_agent.terminal import JsonOption, out
+from tools.errors import SetupError
+
+app = typer.Typer(no_args_is_help=True, help="Build the firmware, and flash it onto a board.")
+
+
+class Board(StrEnum):
+    """The boards that `tools/firmware/targets.py` knows."""
+
+    ESP32 = "esp32"
+    MPS2 = "mps2"
+    UNIX = "unix"
+
+
+BoardOption = Annotated[
+    Board, typer.Option("--board", help="esp32: the product. mps2: the rig. unix: virtual.")
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder of the image and its manifest. Default: build/firmware.",
+        show_default=False,
+    ),
+]
+
+
+@contextmanager
+def _engineers_tools() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            f"{error.name} is missing: in a checkout of Tare, python3 tools/dev.py setup"
+        ) from error
+
+
+@app.command()
+def build(*, board: BoardOption, out_: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Compile the firmware into one image, with a manifest: the same bytes on every machine."""
+    with _engineers_tools():
+        from tools.firmware import build as builder
+    built = builder.build(board.value)
+    image, manifest = built.write(out_ or builder.DEFAULT_FOLDER)
+    if as_json:
+        out.print_json(built.manifest.text())
+        return
+    made = built.manifest
+    commit = f"commit {made.commit[:12]}" if made.commit else "no commit"
+    out.print(builder.size_table(made))
+    out.print(f"Firmware {made.version} ({commit}{', changed since' if made.dirty else ''}),")
+    out.print(f"{made.bytecode}: {image}, {manifest.name}")
+    if made.start is None:
+        out.print(f"Nothing in it starts on this board: there is no firmware/boards/{board} yet.")
