@@ -69,4 +69,4 @@ def build(*, board: BoardOption, out_: FolderOption = None, as_json: JsonOption 
     out.print(f"Firmware {made.version} ({commit}{', changed since' if made.dirty else ''}),")
     out.print(f"{made.bytecode}: {image}, {manifest.name}")
     if made.start is None:
-        out.print(f"Nothing in it starts on this board: there is no firmware/boards/{board} yet.")
+        out.print(f"Nothing in it starts on this board yet: firmware/boards/{board} has no run.py.")
