@@ -22,7 +22,7 @@ from cloud_agent.operation import of_technician
 from cloud_agent.privacy import erasure, export, oversight_operations, partners_operations
 from cloud_agent.privacy.requests import operations as request_operations
 from cloud_agent.privacy.requests import record
-from cloud_agent.readings import listing, trays, zones
+from cloud_agent.readings import listing, references, trays, zones
 from cloud_agent.readings import operations as readings_operations
 from cloud_agent.service import Service
 from cloud_agent.storage import schema
@@ -112,6 +112,7 @@ async def readings_list(service: Service, arguments: Arguments) -> Arguments:
         return {
             "readings": [listing.as_json(reading) for reading in found],
             "of_nobody": {"count": waiting.count, "until_s": waiting.until_s},
+            "stranger_to": references.strangers_to(service, account),
         }
 
     return await asyncio.to_thread(read)

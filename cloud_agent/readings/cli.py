@@ -48,6 +48,11 @@ def list_(
     else:
         print_table(found["readings"])
         _print_of_nobody(found["of_nobody"])
+        for device in found["stranger_to"]:
+            out.print(
+                f"Device {device} does not know you yet: `tare readings add --weight KG` tells it "
+                "what you weigh, and from then on it tells you from the others."
+            )
 
 
 def print_table(readings: list[dict[str, Any]], *, with_id: bool = False) -> None:

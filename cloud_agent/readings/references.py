@@ -45,19 +45,10 @@ def of_device(connection: sa.Connection, vault: Vault, device: str) -> dict[int,
 
 def introduce(service: Service, account: Account) -> None:
     """The account has a weight: shared devices that cannot know its person yet are told."""
-    handle, claim = schema.person_handle, schema.claim
-    query = (
-        sa.select(handle)
-        .join(
-            claim,
-            sa.and_(claim.c.device == handle.c.device, claim.c.epoch == handle.c.epoch),
-        )
-        .where(handle.c.subject == account.subject, claim.c.until_s.is_(None))
-    )
 
     def order(connection: sa.Connection) -> list[str]:
         told = []
-        for row in connection.execute(query).all():
+        for row in connection.execute(_places_of(account.subject)).all():
             if _unlearnt(connection, service.vault, row) is not None:
                 people.order_people(connection, row.device, row.epoch, service.now())
                 told.append(str(row.device))
@@ -65,6 +56,30 @@ def introduce(service: Service, account: Account) -> None:
 
     for device in service.writer.call(order):
         service.announce_orders(device)
+
+
+def strangers_to(service: Service, account: Account) -> list[str]:
+    """The shared devices that cannot tell this person from the others: they know no weight."""
+    handle = schema.person_handle
+    found = []
+    with service.database.reading() as connection:
+        for row in connection.execute(_places_of(account.subject)).all():
+            place = (handle.c.device == row.device, handle.c.epoch == row.epoch)
+            people_there = sa.select(sa.func.count()).select_from(handle).where(*place)
+            if (
+                connection.execute(people_there).scalar_one() > 1
+                and not is_known(connection, row.device, row.epoch, account.subject)
+                and _unlearnt(connection, service.vault, row) is None
+            ):
+                found.append(str(row.device))
+    return found
+
+
+def _places_of(subject: bytes) -> sa.Select[Any]:
+    handle, claim = schema.person_handle, schema.claim
+    same = sa.and_(claim.c.device == handle.c.device, claim.c.epoch == handle.c.epoch)
+    where = (handle.c.subject == subject, claim.c.until_s.is_(None))
+    return sa.select(handle).join(claim, same).where(*where)
 
 
 def is_known(connection: sa.Connection, device: str, epoch: int, subject: bytes) -> bool:

@@ -72,3 +72,16 @@ def test_nothing_is_told_of_who_does_not_want_it(pair: Pair, why: str) -> None:
     else:
         asyncio.run(households.leave(pair.service, pair.bob, pair.scale.id))
     assert set(told(pair).values()) <= {0}
+
+
+def test_who_is_not_known_yet_is_told_what_to_do(pair: Pair) -> None:
+    assert ask(pair, "readings.list", who="bob")["stranger_to"] == [pair.scale.id]
+    pair.weigh(1, 62_000)
+    assert ask(pair, "readings.list", who="ann")["stranger_to"] == []
+    ask(pair, "readings.add", who="bob", weight="81.4")
+    assert ask(pair, "readings.list", who="bob")["stranger_to"] == []
+
+
+def test_who_is_alone_needs_no_introduction(pair: Pair) -> None:
+    asyncio.run(households.leave(pair.service, pair.bob, pair.scale.id))
+    assert ask(pair, "readings.list", who="ann")["stranger_to"] == []
