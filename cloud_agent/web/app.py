@@ -146,9 +146,7 @@ async def _said(_request: Request, error: Exception) -> Response:
 
 async def _not_here(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else _BAD_REQUEST
-    text = (
-        "There is no such page." if status == 404 else "This cannot be done here."
-    )  # HTTP's own number
+    text = "There is no such page." if status == _NOT_FOUND else "This cannot be done here."
     return pages.message("Not here", text, status=status)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,6 +24,8 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _MOST_DIGITS: Final = 9
+# Between two pieces of a body.
+_BODY_S: Final = 10.0
 _CHANGES_NOTHING: Final = {"GET", "HEAD"}
 
 
@@ -70,9 +73,8 @@ def comes_from_here(headers: Headers) -> bool:
 def _length(headers: Headers) -> int:
     # A body without a length is counted as it comes.
     text = headers.get("content-length", "0")
-    return (
-        int(text) if text.isascii() and text.isdigit() and len(text) < 16 else MAX_BODY + 1
-    )  # digits of any length
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text) if is_number else MAX_BODY + 1
 
 
 def _limited(receive: Receive) -> Receive:
@@ -80,7 +82,10 @@ def _limited(receive: Receive) -> Receive:
 
     async def receive_limited() -> Message:
         nonlocal taken
-        message = await receive()
+        try:
+            message = await asyncio.wait_for(receive(), _BODY_S)
+        except TimeoutError:
+            return {"type": "http.disconnect"}
         taken += len(message.get("body", b""))
         if taken > MAX_BODY:
             return {"type": "http.disconnect"}

@@ -15,7 +15,9 @@ _TOLD_S = 30
 
 def _readings(station: Station, **who: Any) -> list[float]:
     listed = station.cloud.ask("readings.list", **who)["readings"]
-    return [float(each["values"]["weight"]["value"]) for each in listed if each["source"] == "device"]
+    return [
+        float(each["values"]["weight"]["value"]) for each in listed if each["source"] == "device"
+    ]
 
 
 def test_who_joins_is_known_by_the_weight_that_they_typed(make_station: MakeStation) -> None:
