@@ -13,7 +13,7 @@ from cloud_agent.devices import household
 from cloud_agent.errors import TareError
 from cloud_agent.mail import outgoing
 from cloud_agent.privacy import access_log, erasure, export, notices, retention
-from cloud_agent.privacy.requests import acts, work
+from cloud_agent.privacy.requests import acts, intake, work
 from cloud_agent.readings import trays
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def keep_house(service: Service) -> None:
         household.remove_old,
         erasure.carry_on,
         work.carry_on,
+        intake.answer_late,
         acts.tidy,
         access_log.remove_old,
         notices.remove_old,

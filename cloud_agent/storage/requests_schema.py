@@ -98,6 +98,12 @@ request_act: Final = table(
     Index("request_act_request", "request"),
 )
 
+request_unanswered: Final = table(
+    "request_unanswered",
+    Keep("a request that came when its sender had been written to too often: it is answered later"),
+    column("request", BLOB, ForeignKey("privacy_request.id"), primary_key=True, about=a.REQUEST),
+)
+
 request_note: Final = table(
     "request_note",
     Keep("where the answer goes, while the request is open: a person who is erased is told so"),

@@ -26,6 +26,7 @@ from cloud_agent.storage.requests_schema import (
     request_note,
     request_pause,
     request_step,
+    request_unanswered,
 )
 from protocol import cbor
 
@@ -303,7 +304,7 @@ def tidy(service: Service) -> None:
                 sa.select(table.c.id).where(table.c.finished_s.is_not(None))
             ).scalars()
         )
-        for part in (request_step, request_pause, request_act, request_note):
+        for part in (request_step, request_pause, request_act, request_unanswered, request_note):
             connection.execute(part.delete().where(part.c.request.in_(old)))
         connection.execute(table.delete().where(table.c.id.in_(old)))
         return ended

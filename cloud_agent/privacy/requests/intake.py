@@ -13,6 +13,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
+import sqlalchemy as sa
+
 from cloud_agent.accounts import accounts
 from cloud_agent.errors import RefusedError
 from cloud_agent.mail import authentication, intent, outgoing, parsing
@@ -21,7 +23,8 @@ from cloud_agent.mail.parsing import Incoming, LetterError
 from cloud_agent.privacy.requests import acts, letters, post, record
 from cloud_agent.privacy.requests.acts import NewRequest
 from cloud_agent.privacy.requests.record import Note
-from cloud_agent.privacy.requests.states import Channel, Kind
+from cloud_agent.privacy.requests.states import FINAL, Channel, Kind
+from cloud_agent.storage.requests_schema import request_unanswered
 
 if TYPE_CHECKING:
     from cloud_agent.service import Service
@@ -61,26 +64,45 @@ def receive(service: Service, raw: bytes) -> bytes | None:
             note=Note(letter.sender, _for_the_clerk(letter)),
         ),
     )
-    if is_new:
-        _answer(service, letter, subject, request)
+    if is_new and not _answer(service, letter.sender, request):
+        _log.warning("request %s is answered later: too many letters", request.hex())
+        row = request_unanswered.insert().values(request=request)
+        service.writer.call(lambda c: c.execute(row))
     return request
 
 
-def _answer(service: Service, letter: Incoming, subject: bytes | None, request: bytes) -> None:
-    digest = service.vault.email_hmac(letter.sender)
+def answer_late(service: Service) -> None:
+    """Housekeeping: answers what came when its sender had been written to too often. Else
+    whoever writes in somebody's name would silence them.
+    """
+    with service.database.reading() as connection:
+        waiting = list(connection.execute(sa.select(request_unanswered.c.request)).scalars())
+    for request in waiting:
+        found, sender = record.get(service, request), record.note_of(service, request).address
+        is_over = found.state in FINAL or found.evidence.verified or sender is None
+        if is_over or _answer(service, sender or "", request):
+            _forget(service, request)
+
+
+def _forget(service: Service, request: bytes) -> None:
+    where = request_unanswered.c.request == request
+    service.writer.call(lambda c: c.execute(request_unanswered.delete().where(where)))
+
+
+def _answer(service: Service, sender: str, request: bytes) -> bool:
+    digest = service.vault.email_hmac(sender)
     try:
         service.letters_in.begin(digest, _ORIGIN, service.now())
     except RefusedError:
-        _log.warning("request %s is not answered: too many letters", request.hex())
-        return
-    if subject is None:
-        _to_a_stranger(service, letter.sender)
-        return
+        return False
     found = record.get(service, request)
-    if found.kind is Kind.UNCLEAR:
+    if found.subject is None:
+        _to_a_stranger(service, sender)
+    elif found.kind is Kind.UNCLEAR:
         post.tell_received(service, found)
     else:
         post.ask_to_confirm(service, found)
+    return True
 
 
 def _to_a_stranger(service: Service, address: str) -> None:

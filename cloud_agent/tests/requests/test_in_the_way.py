@@ -104,6 +104,23 @@ class TestOfSomebodyElse:
         receipt = json.loads(answer["document"])["receipt"]
         assert any("files of other people" in each for each in receipt["exceptions"])
 
+    def test_forged_letters_do_not_silence_who_they_name(
+        self, household: Household, ann: Account
+    ) -> None:
+        del ann
+        for number in range(12):
+            write(household, "ann@example.org", f"Please delete my account, no. {number}.")
+        own = write(household, "ann@example.org", "Send me a copy of my data.")
+        before = len(in_folder(household.service.folder.mail))
+        assert before < 13
+        for _ in range(24):
+            household.clock.now_s += 900
+            housekeeping.keep_house(household.service)
+        letters = in_folder(household.service.folder.mail)
+        assert len(letters) == 13, "each once"
+        codes = [link_in(each) for each in letters]
+        assert own.hex() in {ask(household, "request.show", code=each)["request"] for each in codes}
+
 
 class TestWhatIsKept:
     def test_what_was_written_is_sealed_under_a_key_that_ends_with_it(
