@@ -26,7 +26,7 @@ from cloud_agent.broker.settings import Endpoint, kept_endpoint
 from cloud_agent.config import DataFolder, FolderLock
 from cloud_agent.errors import LedgerError
 from cloud_agent.mail import outgoing, transport
-from cloud_agent.privacy import erasure, rotation
+from cloud_agent.privacy import erasure, replay, rotation
 from cloud_agent.privacy.ledger import Head, Ledger
 from cloud_agent.privacy.receipts import ReceiptLog, open_key
 from cloud_agent.privacy.requests import work
@@ -133,6 +133,7 @@ class Service:
         try:
             # Before anyone is served: neither a cut nor a restore may bring anyone back.
             erasure.resume(service)
+            replay.replay(service)
             work.carry_on(service)
         except BaseException:
             service.close()

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from cloud_agent.accounts import agreements, emails, passwords
 from cloud_agent.accounts.agreements import Agreement
 from cloud_agent.errors import CiphertextError, NotFoundError, RefusedError, UsageError
+from cloud_agent.privacy import withdrawal
 from cloud_agent.privacy.keystore import Credential
 from cloud_agent.privacy.vault import OWNER_ID_SIZE, Purpose, Vault
 from cloud_agent.readings import zones
@@ -187,15 +188,12 @@ def give_health_consent(service: Service, account: Account, version: str) -> Non
 
 
 def withdraw_health_consent(service: Service, account: Account) -> None:
-    """Ends the consent at once: from this commit on no reading of the person is stored."""
+    """Ends the consent at once: from this commit on no reading of the person is stored, and no
+    restore changes that. Raises `LedgerError`: it still holds then.
+    """
     table = schema.consent
-    where = (
-        table.c.subject == account.subject,
-        table.c.purpose == agreements.HEALTH,
-        table.c.withdrawn_s.is_(None),
-    )
-    values = {"withdrawn_s": service.now()}
-    service.writer.call(lambda c: c.execute(table.update().where(*where).values(values)))
+    where = (table.c.subject == account.subject, table.c.purpose == agreements.HEALTH)
+    service.writer.call(lambda c: withdrawal.withdraw(service, c, table, *where))
 
 
 def checked_name(given: str) -> str:

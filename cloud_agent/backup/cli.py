@@ -113,16 +113,26 @@ def restore(
     ] = False,
     data: DataOption = None,
 ) -> None:
-    """Put both backups back, while no server runs. Nobody who was erased comes with them."""
+    """Put both backups back, while no server runs. Nobody who was erased comes with them, and no
+    consent that was withdrawn. Sessions, links in letters and operators end.
+    """
     key = None if sheet_file is None else sheet.from_text(_read(sheet_file))
     passphrase = _first_line(passphrase_file)
     folder = DataFolder.choose(data)
     sets = Sets(data=data_set, keys=keys_set, passphrase=passphrase, ledger=ledger, key=key)
-    put_back(folder.root, sets, unix_time_s(), replace=replace)
+    restored = put_back(folder.root, sets, unix_time_s(), replace=replace)
     # Opened once: what the ledger knows is erased again, now and not when somebody comes.
     with terminal.connect(data) as client:
         client.ask("receipts.head", {})
-    out.print(f"Restored into {folder.root}. Start `tare serve`.")
+    out.print(f"Restored into {folder.root}. Start `tare serve`.", soft_wrap=True)
+    out.print("Everybody is signed out, and links for a password or an address are void.")
+    if restored.operators:
+        names = ", ".join(restored.operators)
+        out.print(
+            f"Operators of the backup were {names}: some may have left since, so none is one any "
+            "more. Add those who work here with `tare operator add`.",
+            soft_wrap=True,
+        )
 
 
 def _make(kind: str, to: Path, passphrase_file: Path, data: Path | None) -> None:

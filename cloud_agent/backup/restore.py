@@ -2,7 +2,8 @@
 
 Everything is opened, checked and laid ready first; then files change places, which a cut may
 interrupt at any moment: the next start finishes it. The newest ledger counts, wherever it is, and
-the start erases again whoever is in it before it serves anybody. Blocks.
+the start erases again whoever is in it, and ends again what people ended, before it serves
+anybody. Blocks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cloud_agent.backup import sealed_file
+from cloud_agent.backup import sealed_file, staged
 from cloud_agent.backup.make import DATA, KEYS, empty
 from cloud_agent.backup.sealed_file import BackupError
 from cloud_agent.config import DataFolder, FolderLock
@@ -41,9 +42,19 @@ class Sets:
     key: bytes | None = None
 
 
-def restore(root: Path, sets: Sets, now_s: int, *, replace: bool = False) -> None:
-    """Restores into the data folder `root`. Raises `BackupError`, `LedgerError`, `UsageError`;
-    the folder is as before then.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What whoever restores has to see to. `operators`: who worked here at the time of the
+    backup, and does not any more.
+    """
+
+    operators: tuple[str, ...]
+
+
+def restore(root: Path, sets: Sets, now_s: int, *, replace: bool = False) -> Restored:
+    """Restores into the data folder `root`. Sessions, links that open an account, and operators
+    of the backup are ended: they may have been ended since. Raises `BackupError`, `LedgerError`,
+    `UsageError`; the folder is as before then.
     """
     folder = DataFolder(root)
     if folder.holds_data() and not replace:
@@ -55,13 +66,14 @@ def restore(root: Path, sets: Sets, now_s: int, *, replace: bool = False) -> Non
         staging = folder.staging
         empty(staging)
         try:
-            _lay_ready(folder, staging, sets, now_s)
+            restored = _lay_ready(folder, staging, sets, now_s)
         except BaseException:
             empty(staging)
             raise
         finish(folder)
     finally:
         lock.release()
+    return restored
 
 
 def finish(folder: DataFolder) -> None:
@@ -88,7 +100,7 @@ def finish(folder: DataFolder) -> None:
     sync_folder(staging)
 
 
-def _lay_ready(folder: DataFolder, staging: Path, sets: Sets, now_s: int) -> None:
+def _lay_ready(folder: DataFolder, staging: Path, sets: Sets, now_s: int) -> Restored:
     data = _unpack(sets.data, staging, sets.passphrase, DATA)
     keys = _unpack(sets.keys, staging, sets.passphrase, KEYS)
     if data.installation != keys.installation:
@@ -101,8 +113,10 @@ def _lay_ready(folder: DataFolder, staging: Path, sets: Sets, now_s: int) -> Non
     _check_database(staging / "tare.db")
     _check_database(staging / "keys.db")
     _skip_handles(staging / "tare.db")
+    operators = staged.end_access(staging / "keys.db")
     sync_folder(staging)
     write_private(staging / _READY, b"", replace=False)
+    return Restored(operators=tuple(operators))
 
 
 def _unpack(path: Path, staging: Path, passphrase: str, kind: str) -> sealed_file.Header:

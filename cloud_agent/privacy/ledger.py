@@ -1,7 +1,8 @@
-"""The ledger of erasures: an append-only, hash-chained text file that outlives every restore.
+"""The ledger of what may not come back: erasures, withdrawn consents, removed readings. An
+append-only, hash-chained text file that outlives every restore.
 
-One line a fact, each with the hash of the line before. It names nobody: an owner is the
-SHA-256 of a random id. Everything is kept in memory too, so that asking costs nothing:
+One line a fact, each with the hash of the line before. It names nobody: an owner, a consent or a
+reading is the SHA-256 of a random id. Everything is kept in memory too: asking costs nothing.
 
     ledger = Ledger(path)                      # LedgerError when the chain is broken
     ledger.append([Tombstone(...), ...])       # durable on return
@@ -20,7 +21,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, get_args
 
 from cloud_agent.append_file import AppendFile
 from cloud_agent.errors import LedgerError, StorageError
@@ -80,10 +81,28 @@ class Finished:
     at_s: int
 
 
-Entry = Begun | OwnerErased | ReadingsErased | Tombstone | Finished
-_KINDS: Final[dict[str, type[Entry]]] = {
-    kind.kind: kind for kind in (Begun, OwnerErased, ReadingsErased, Tombstone, Finished)
-}
+@dataclass(frozen=True, slots=True)
+class ConsentWithdrawn:
+    """This consent does not hold any more. One that is given afterwards is another row."""
+
+    kind: ClassVar[str] = "consent-withdrawn"
+    consent_hash: str  # SHA-256 of the random id of its row
+    at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRemoved:
+    """A person deleted this reading for good."""
+
+    kind: ClassVar[str] = "reading-removed"
+    reading_hash: str  # SHA-256 of the random id of its row
+    at_s: int
+
+
+Entry = (
+    Begun | OwnerErased | ReadingsErased | Tombstone | Finished | ConsentWithdrawn | ReadingRemoved
+)
+_KINDS: Final[dict[str, type[Entry]]] = {kind.kind: kind for kind in get_args(Entry)}
 
 
 class Head(NamedTuple):
@@ -94,7 +113,9 @@ class Head(NamedTuple):
 
 
 def owner_hash(owner: bytes) -> str:
-    """The name of an owner, or of a key, in the ledger. Ids are random: nobody guesses it back."""
+    """The name of an owner, or of a key or a row, in the ledger. Ids are random: nobody guesses
+    it back.
+    """
     return hashlib.sha256(owner).hexdigest()
 
 
@@ -109,6 +130,8 @@ class Ledger:
         self._entries: list[Entry] = []
         self._owners: set[str] = set()
         self._erased_keys: set[tuple[str, str]] = set()
+        self._withdrawn: dict[str, int] = {}
+        self._removed: set[str] = set()
         # Handles of (device, epoch); None among them stands for all.
         self._tombstones: dict[tuple[str, int], set[int | None]] = {}
         self._file = AppendFile(path)
@@ -154,6 +177,15 @@ class Ledger:
         """Whether readings of this owner were erased at any time."""
         name = owner_hash(owner)
         return any(name == each for each, _ in self._erased_keys)
+
+    def withdrawn_s(self, consent: bytes) -> int | None:
+        """When the consent of this row was withdrawn (Unix seconds); None: it was not."""
+        return self._withdrawn.get(owner_hash(consent))
+
+    def is_reading_removed(self, reading: bytes) -> bool:
+        """Whether the person deleted the reading of this row."""
+        # Most installations have none: a start asks for every reading that there is.
+        return bool(self._removed) and owner_hash(reading) in self._removed
 
     def unfinished(self) -> list[str]:
         """Requests (hex) that were begun and not finished, oldest first."""
@@ -218,6 +250,10 @@ class Ledger:
             self._owners.add(entry.owner_hash)
         elif isinstance(entry, ReadingsErased):
             self._erased_keys.add((entry.owner_hash, entry.key_hash))
+        elif isinstance(entry, ConsentWithdrawn):
+            self._withdrawn.setdefault(entry.consent_hash, entry.at_s)
+        elif isinstance(entry, ReadingRemoved):
+            self._removed.add(entry.reading_hash)
         elif isinstance(entry, Tombstone):
             key = (entry.device, entry.epoch)
             # A new set: readers in other threads hold no lock.

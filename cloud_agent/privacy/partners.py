@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from cloud_agent.accounts import agreements
 from cloud_agent.errors import NotFoundError, RefusedError, UsageError
+from cloud_agent.privacy import withdrawal
 from cloud_agent.storage.partners_schema import partner as table
 from cloud_agent.storage.partners_schema import partner_consent, partner_pseudonym
 
@@ -129,16 +130,20 @@ def give_consent(
 def withdraw(
     service: Service, account: Account, partner: Partner, category: Category | None = None
 ) -> int:
-    """Ends the consents for a partner, or for one category, at once; returns how many."""
+    """Ends the consents for a partner, or for one category, at once; returns how many. Raises
+    `LedgerError`: they still hold then.
+    """
     where = [partner_consent.c.partner == partner.id]
     if category is not None:
         where.append(partner_consent.c.category == category.value)
-    return service.writer.call(lambda c: _withdraw(c, account.subject, service.now(), *where))
+    return _withdraw(service, account.subject, *where)
 
 
 def withdraw_all(service: Service, subject: bytes) -> int:
-    """Ends all consents of a person, as an objection asks for (GDPR 21); returns how many."""
-    return service.writer.call(lambda c: _withdraw(c, subject, service.now()))
+    """Ends all consents of a person, as an objection asks for (GDPR 21); returns how many. Raises
+    `LedgerError`: they still hold then.
+    """
+    return _withdraw(service, subject)
 
 
 def consents(service: Service, subject: bytes) -> list[Consent]:
@@ -187,12 +192,9 @@ def pseudonym_for(connection: sa.Connection, subject: bytes, partner: bytes) -> 
     return known
 
 
-def _withdraw(
-    connection: sa.Connection, subject: bytes, now_s: int, *where: sa.ColumnElement[bool]
-) -> int:
-    open_ = (partner_consent.c.subject == subject, partner_consent.c.withdrawn_s.is_(None))
-    statement = partner_consent.update().where(*open_, *where).values(withdrawn_s=now_s)
-    return int(connection.execute(statement).rowcount)
+def _withdraw(service: Service, subject: bytes, *where: sa.ColumnElement[bool]) -> int:
+    mine = (partner_consent.c.subject == subject, *where)
+    return service.writer.call(lambda c: withdrawal.withdraw(service, c, partner_consent, *mine))
 
 
 def _partner(row: Any) -> Partner:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from cloud_agent.accounts.accounts import has_health_consent
 from cloud_agent.errors import NotFoundError, RefusedError, UsageError
 from cloud_agent.privacy import notices
+from cloud_agent.privacy.ledger import ReadingRemoved, owner_hash
 from cloud_agent.privacy.vault import Purpose
 from cloud_agent.readings import store, values, zones
 from cloud_agent.readings.values import Content
@@ -146,11 +147,13 @@ def mark_error(service: Service, account: Account, reading: bytes, *, is_error: 
 def remove(service: Service, account: Account, reading: bytes) -> None:
     """Deletes a reading for good, with what it was before, and the signed frame when nothing else
     in it is kept. A device that sends it again is told that it is settled. Its bytes leave the
-    files with the next compaction. Raises `NotFoundError`.
+    files with the next compaction, and no restore brings it back. Raises `NotFoundError`, and
+    `LedgerError`: it is still there then.
     """
 
     def delete(connection: sa.Connection) -> None:
         row = own_row(connection, account, reading)
+        service.ledger.append([ReadingRemoved(owner_hash(reading), service.now())])
         delete_row(connection, row)
         notices.place_correction(connection, row.owner, row.stored_s, service.now())
 

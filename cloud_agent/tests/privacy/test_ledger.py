@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from cloud_agent.errors import LedgerError
 from cloud_agent.privacy.ledger import (
     Begun,
+    ConsentWithdrawn,
     Entry,
     Finished,
     Head,
     Ledger,
     OwnerErased,
+    ReadingRemoved,
     Tombstone,
     owner_hash,
 )
@@ -38,6 +40,8 @@ ENTRIES: st.SearchStrategy[Entry] = st.one_of(
     st.builds(Finished, _requests, _times),
     st.builds(OwnerErased, _requests, _hashes, _times),
     st.builds(Tombstone, _devices, _epochs, st.none() | _handles, _hashes, _times),
+    st.builds(ConsentWithdrawn, _hashes, _times),
+    st.builds(ReadingRemoved, _hashes, _times),
 )
 
 
