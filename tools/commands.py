@@ -75,6 +75,15 @@ def _parser() -> argparse.ArgumentParser:
     device.add_argument(
         "--flash", required=True, metavar="FILE", help="its flash memory (made when missing)"
     )
+    start = device.add_mutually_exclusive_group()
+    start.add_argument(
+        "--from-flash",
+        action="store_true",
+        help="start the image that was flashed, in place of the sources",
+    )
+    start.add_argument(
+        "--prompt", action="store_true", help="start nothing: wait for `tare firmware flash`"
+    )
     device.set_defaults(run=_device)
     setup = commands.add_parser(
         "setup",
@@ -102,7 +111,12 @@ def _test(options: argparse.Namespace) -> int:
 
 def _device(options: argparse.Namespace) -> NoReturn:
     _provide_micropython()
-    environment.become(["-P", "-m", "tools.virtual_device", "--flash", options.flash])
+    arguments = ["--flash", options.flash]
+    if options.from_flash:
+        arguments.append("--from-flash")
+    if options.prompt:
+        arguments.append("--prompt")
+    environment.become(["-P", "-m", "tools.virtual_device", *arguments])
 
 
 def _setup(options: argparse.Namespace) -> int:

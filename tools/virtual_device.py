@@ -31,6 +31,7 @@ from tools.errors import ToolError
 
 FIRMWARE = ROOT / "firmware"
 _ENTRY = FIRMWARE / "boards" / "unix" / "run.py"
+_LOADER = FIRMWARE / "loader" / "run_unix.py"
 #: The exit codes by which the firmware asks for a reset, or a deep sleep: the host plays both.
 RESET_CODE = 75
 SLEEP_CODE = 76
@@ -50,13 +51,23 @@ class VirtualDevice:
     """One device: `start` is power on, `kill` is a power cut at whatever it was doing."""
 
     def __init__(
-        self, flash: Path, *, options: Sequence[str] = (), capture: Path | None = None
+        self,
+        flash: Path,
+        *,
+        options: Sequence[str] = (),
+        capture: Path | None = None,
+        from_flash: bool = False,
     ) -> None:
-        """`capture`: a file that gets everything that the device says, also what nobody reads."""
+        """`capture`: a file that gets everything that the device says, also what nobody reads.
+        `from_flash`: starts the image in its flash, in place of the sources here.
+        """
         # Resolved for the firmware, as it was named for messages.
         self._flash, self._named = flash.resolve(), flash
         self._lock: int | None = None
         self._options = tuple(options)
+        self._entry = _LOADER if from_flash else _ENTRY
+        # The image may find nothing of the sources: what it lacks must be noticed.
+        self._path = (".frozen",) if from_flash else (".frozen", str(ROOT), str(FIRMWARE))
         self._capture = capture
         self._master, self._slave = pty.openpty()
         # The host may never turn echo on: an echo would come back to the device as input.
@@ -152,15 +163,14 @@ class VirtualDevice:
         self.close()
 
     def _spawn(self, *more: str) -> subprocess.Popen[bytes]:
-        command = [*micropython.find_or_unpack(), str(_ENTRY)]
+        command = [*micropython.find_or_unpack(), str(self._entry)]
         command += ["--flash", str(self._flash), *self._options, *more]
-        path = [".frozen", str(ROOT), str(FIRMWARE)]
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "MICROPYPATH": ":".join(path)},
+            env={**os.environ, "MICROPYPATH": ":".join(self._path)},
             # An interrupt at the terminal is for the host program, which then ends the device.
             start_new_session=True,
             # When the host is killed, the flash stays locked until the firmware has ended too.
@@ -298,6 +308,8 @@ def _main(arguments: Sequence[str]) -> int:
         description="Start a virtual scale on a serial port of its own; Ctrl-C ends it.",
     )
     parser.add_argument("--flash", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--from-flash", action="store_true")
+    parser.add_argument("--prompt", action="store_true")
     options = parser.parse_args(arguments)
     if not options.flash.resolve().parent.is_dir():
         raise ToolError(f"there is no folder {options.flash.resolve().parent}")
@@ -306,10 +318,15 @@ def _main(arguments: Sequence[str]) -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-    with VirtualDevice(options.flash) as device:
+    with VirtualDevice(
+        options.flash,
+        options=["--prompt"] if options.prompt else [],
+        from_flash=options.from_flash or options.prompt,
+    ) as device:
+        following = "firmware flash" if options.prompt else "device enroll"
         print(
             f"serial port: {device.port} (flash {options.flash}; Ctrl-C switches it off)\n"
-            f"Next: {_tare()} device enroll --port {device.port}",
+            f"Next: {_tare()} {following} --port {device.port}",
             flush=True,
         )
         try:

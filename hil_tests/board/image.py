@@ -32,6 +32,8 @@ from tools.errors import SetupError, ToolError
 from tools.progress import Report, Step, silent
 
 PORT = Path(__file__).resolve().parent / "port"
+#: Frozen into it: what finds and checks the application in its flash.
+LOADER = Path(__file__).resolve().parents[2] / "firmware" / "loader"
 #: The release that the unix board runs as well: one language and one .mpy format everywhere.
 VERSION = "1.25.0"
 COMPILER = "arm-none-eabi-gcc"
@@ -120,7 +122,7 @@ def _one_at_a_time() -> Iterator[None]:
 def _digest() -> str:
     """Names everything that the product depends on, this file's recipe included."""
     inputs = hashlib.sha256(VERSION.encode())
-    for file in sorted([Path(__file__), *PORT.rglob("*")]):
+    for file in sorted([Path(__file__), *PORT.rglob("*"), *LOADER.glob("*.py")]):
         if file.is_file():
             inputs.update(f"\0{file.name}\0".encode() + file.read_bytes())
     inputs.update(_run([COMPILER, "--version"], "ask the compiler for its version").encode())

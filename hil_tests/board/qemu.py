@@ -22,7 +22,7 @@ from hil_tests.board.image import EMULATOR, Image
 
 #: The board's 16 MiB of external memory, which stand in for its flash.
 _FLASH_ADDRESS = 0x21000000
-_FLASH_SIZE = 16 << 20
+FLASH_SIZE = 16 << 20
 _MACHINE = "mps2-an385,memory-backend=flash"
 _START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 10.0
@@ -33,7 +33,7 @@ _MARK = "\x1e"
 _TAIL = 2000
 _MOUNT = f"""
 import sys, uctypes, vfs
-vfs.mount(vfs.VfsRom(uctypes.bytearray_at({_FLASH_ADDRESS}, {_FLASH_SIZE})), "/rom")
+vfs.mount(vfs.VfsRom(uctypes.bytearray_at({_FLASH_ADDRESS}, {FLASH_SIZE})), "/rom")
 sys.path.append("/rom")
 """
 
@@ -58,8 +58,8 @@ class Board:
     """One powered board with a ROM file system mounted at /rom and on the module search path."""
 
     def __init__(self, image: Image, rom: bytes) -> None:
-        if len(rom) > _FLASH_SIZE:
-            raise BoardError(f"the ROM file system has {len(rom)} bytes, the flash {_FLASH_SIZE}")
+        if len(rom) > FLASH_SIZE:
+            raise BoardError(f"the ROM file system has {len(rom)} bytes, the flash {FLASH_SIZE}")
         self._image = image
         self._rom = rom
         self._closing = contextlib.ExitStack()
@@ -99,9 +99,9 @@ class Board:
         flash = folder / "flash"
         with flash.open("wb") as file:
             file.write(self._rom)
-            file.truncate(_FLASH_SIZE)
+            file.truncate(FLASH_SIZE)
         self._process = subprocess.Popen(
-            _command(self._image.firmware, flash),
+            command(self._image.firmware, flash, serial="stdio"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -148,12 +148,13 @@ class Board:
         return self._received[-_TAIL:].decode(errors="replace") or "it said nothing"
 
 
-def _command(firmware: Path, flash: Path) -> list[str]:
-    memory = f"memory-backend-file,id=flash,size={_FLASH_SIZE},mem-path={flash},share=on"
+def command(firmware: Path, flash: Path, *, serial: str) -> list[str]:
+    """What starts the emulator; `serial` is where QEMU connects the board's console."""
+    memory = f"memory-backend-file,id=flash,size={FLASH_SIZE},mem-path={flash},share=on"
     return [
         *(EMULATOR, "-machine", _MACHINE, "-object", memory, "-kernel", str(firmware)),
         *("-icount", "shift=5", "-semihosting"),
-        *("-display", "none", "-monitor", "none", "-serial", "stdio"),
+        *("-display", "none", "-monitor", "none", "-serial", serial),
     ]
 
 

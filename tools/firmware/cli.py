@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import Progress
 
-from cloud_agent.terminal import JsonOption, out
+from cloud_agent.terminal import JsonOption, errors, out
 from tools.errors import SetupError
 
 app = typer.Typer(no_args_is_help=True, help="Build the firmware, and flash it onto a board.")
@@ -70,3 +71,50 @@ def build(*, board: BoardOption, out_: FolderOption = None, as_json: JsonOption 
     out.print(f"{made.bytecode}: {image}, {manifest.name}")
     if made.start is None:
         out.print(f"Nothing in it starts on this board yet: firmware/boards/{board} has no run.py.")
+
+
+@app.command()
+def flash(
+    *,
+    port: Annotated[
+        str,
+        typer.Option("--port", metavar="PORT", help="Serial port of the board, or a pyserial URL."),
+    ],
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            "--image",
+            metavar="DIR",
+            help="Folder of an image that was built. Default: one is built now.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the firmware onto a board at its prompt, into the slot that is not in use.
+
+    May be interrupted at any moment: what the board started before it starts again. Keys, readings
+    and settings stay.
+    """
+    with _engineers_tools():
+        from tools.firmware import build as builder
+        from tools.firmware import cable, flash
+    with cable.Cable(port) as open_cable:
+        board = flash.identify(open_cable).board
+        built = builder.read(image, board) if image else builder.build(board)
+        with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
+            task = bar.add_task(f"Flashing {board}", total=len(built.image))
+            flashed = flash.flash(
+                open_cable, built, lambda done, total: bar.update(task, completed=done, total=total)
+            )
+    made = built.manifest
+    if as_json:
+        found = {"board": board, "slot": flashed.slot, "written": flashed.written}
+        out.print_json(data={**found, "version": made.version, "sha256": made.image.sha256})
+    elif flashed.written:
+        out.print(
+            f"Firmware {made.version} is in slot {flashed.slot}, and its SHA-256 on the board is"
+            " right. It starts with the next reset."
+        )
+    else:
+        out.print(f"Firmware {made.version} is on the board already, in slot {flashed.slot}.")

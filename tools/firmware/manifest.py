@@ -22,6 +22,7 @@ ARCHITECTURES: Final = (
     *("none", "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
     *("xtensa", "xtensawin", "rv32imc"),
 )
+_THUMB = (ARCHITECTURES.index("armv6m"), ARCHITECTURES.index("armv7emdp"))
 _MAGIC = ord("M")
 _HEADER_SIZE = 4
 
@@ -59,6 +60,18 @@ class Bytecode:
         if len(versions) != 1 or len(native) > 1:
             raise BuildError("the files are compiled for more than one interpreter")
         return native.pop() if native else cls(versions.pop())
+
+    def runs(self, image: Bytecode) -> bool:
+        """Whether an interpreter, this one, takes an image, by MicroPython's own rule."""
+        if image.version != self.version:
+            return False
+        if not image.architecture:
+            return True
+        return image.revision == self.revision and (
+            image.architecture == self.architecture
+            # MPY_FEATURE_ARCH_TEST: a Thumb processor runs what is for a smaller one.
+            or _THUMB[0] <= image.architecture < self.architecture <= _THUMB[1]
+        )
 
     def __str__(self) -> str:
         name = architecture_name(self.architecture)
