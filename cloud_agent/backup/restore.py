@@ -113,6 +113,7 @@ def _lay_ready(folder: DataFolder, staging: Path, sets: Sets, now_s: int) -> Res
     _check_database(staging / "tare.db")
     _check_database(staging / "keys.db")
     _skip_handles(staging / "tare.db")
+    staged.note_keys(staging / "tare.db", sets.keys, keys, now_s)
     operators = staged.end_access(staging / "keys.db")
     sync_folder(staging)
     write_private(staging / _READY, b"", replace=False)
