@@ -40,8 +40,9 @@ def _refusal(function, *arguments):
 
 def test_the_slots_are_those_of_the_flash_map_and_meet_nothing_else():
     assert slots.SECTOR == flash_map.SECTOR
-    settings_end = flash_map.SETTINGS_FIRST + flash_map.SETTINGS_COUNT
-    assert (settings_end, settings_end + slots.COUNT) == slots.FIRST
+    assert flash_map.SETTINGS_FIRST + flash_map.SETTINGS_COUNT == flash_map.WIFI
+    wifi_end = flash_map.WIFI + 2  # two copies
+    assert (wifi_end, wifi_end + slots.COUNT) == slots.FIRST
     assert (slots.FIRST[1] + slots.COUNT) * slots.SECTOR == _SIZE
 
 
